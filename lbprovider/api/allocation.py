@@ -1,0 +1,56 @@
+"""IPAllocation: one object per address in use. It is the truth about who has an address."""
+
+from __future__ import annotations
+
+from lbprovider.api.core import ServicePort
+from lbprovider.api.meta import Condition, Object, Struct
+
+
+class ServiceClaim(Struct, frozen=True):
+    """A Service that holds the address. ``uid`` tells a Service from a later one of the same name."""
+
+    namespace: str
+    name: str
+    uid: str
+    ports: tuple[ServicePort, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+
+class IPAllocationSpec(Struct, frozen=True):
+    """``spec`` of an IPAllocation; written only by the controller.
+
+    ``address`` is the one that the object is named after. ``segment`` names the LAN that announces it, empty while
+    none fits. ``sharing_key`` and ``backend_key`` are empty where the address is not shared. ``nodes`` are the (at
+    most 3) preferred ones, best first; rendezvous hashing ranks the rest. Without ``services`` the address cools
+    down since ``released_at`` (RFC 3339).
+    """
+
+    address: str
+    pool: str
+    segment: str = ""
+    services: tuple[ServiceClaim, ...] = ()
+    sharing_key: str = ""
+    backend_key: str = ""
+    nodes: tuple[str, ...] = ()
+    released_at: str = ""
+
+
+class IPAllocationStatus(Struct, frozen=True):
+    """``status`` of an IPAllocation; written by the speaker that owns the address. ``since`` is RFC 3339."""
+
+    leader: str = ""
+    interface: str = ""
+    mac: str = ""
+    since: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class IPAllocation(Object, frozen=True, kw_only=True):
+    """An address in use."""
+
+    spec: IPAllocationSpec
+    status: IPAllocationStatus = IPAllocationStatus()

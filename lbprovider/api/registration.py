@@ -1,0 +1,52 @@
+"""What a speaker says of itself in its Lease's annotation: where it can be reached, and whom it hears.
+
+The Lease is named after the node, carries ``names.SPEAKER_LABEL``, is owned by the Node and renewed each 10 s.
+ELECTION.md C1–C3.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from lbprovider.api.core import Lease
+from lbprovider.api.meta import Struct
+
+ANNOTATION: Final = "lbprovider.io/registration"
+
+
+class Attachment(Struct, frozen=True):
+    """One LAN that the node is on.
+
+    ``segment`` is the name by which the node knows the LAN (``segment_name``), ``subnets`` are in lowest-first order,
+    ``address`` is where datagrams reach the speaker, ``hears`` the nodes whose promise is live here, sorted;
+    ``default_route``: the node's default route leaves through it.
+    """
+
+    segment: str
+    interface: str
+    address: str
+    mac: str
+    subnets: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+    default_route: bool = False
+
+
+class Registration(Struct, frozen=True):
+    """All that a speaker registers. ``incarnation`` grows by one at each start (C2)."""
+
+    incarnation: int
+    attachments: tuple[Attachment, ...] = ()
+
+    def encode(self) -> str:
+        """The annotation's value."""
+        return msgspec.json.encode(self).decode()
+
+
+def registration(lease: Lease) -> Registration | None:
+    """What the Lease's owner registered; None where it carries nothing readable (an older or foreign Lease)."""
+    try:
+        return msgspec.json.decode(lease.metadata.annotations.get(ANNOTATION, ""), type=Registration)
+    except msgspec.DecodeError:
+        return None

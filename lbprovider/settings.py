@@ -1,0 +1,77 @@
+"""Every setting, with its default and meaning; contradictions are refused at start.
+
+The command line fills these in (``cli/``); nothing else reads flags or the environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lbprovider.api import names
+from lbprovider.errors import UsageError
+
+SERVICE_ACCOUNT_DIR: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts a Pod's token, CA and namespace."""
+
+EXCLUDED_INTERFACES: Final = (
+    "docker*", "cni*", "cbr*", "kube-*", "veth*", "lxc*", "cali*", "cilium*", "flannel*", "dummy*", "lo",
+)  # fmt: skip
+"""Shell patterns of interfaces that are never a LAN: what container networks make."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSettings:
+    """Settings of ``lbprovider controller``."""
+
+    namespace: str
+    """Where the controller runs: only pools and advertisements of this namespace count."""
+    identity: str
+    """Who holds the Lease: the Pod's name, or any name that no other replica has."""
+    kubeconfig: Path | None = None
+    """A kubeconfig file; None = the Pod's own ServiceAccount."""
+    lb_class: str = names.DEFAULT_CLASS
+    """The ``spec.loadBalancerClass`` that is ours."""
+    default_class: bool = True
+    """Whether Services without a class are ours too."""
+    http_port: int = 7473
+    """TCP port of /healthz, /readyz and /metrics; 0 takes any free one."""
+
+    def __post_init__(self) -> None:
+        if "/" not in self.lb_class:
+            raise UsageError(
+                f"--lb-class {self.lb_class!r}: a load-balancer class has a prefix, as {names.DEFAULT_CLASS}"
+            )
+        _check_port("--http-port", self.http_port, lowest=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerSettings:
+    """Settings of ``lbprovider speaker``."""
+
+    namespace: str
+    """Where the speakers run: their Leases, the advertisements and the heartbeat key are here."""
+    node_name: str
+    """The Node that this speaker announces from."""
+    service_account_dir: Path = SERVICE_ACCOUNT_DIR
+    """Holds ``token`` and ``ca.crt``; the token is read again as it is rotated."""
+    heartbeat_port: int = 7472
+    """UDP port between speakers on the LAN; the same on every node, open in every firewall between them."""
+    http_port: int = 7473
+    """TCP port of /healthz, /readyz and /metrics; 0 takes any free one."""
+    excluded_interfaces: tuple[str, ...] = field(default=EXCLUDED_INTERFACES)
+    """Shell patterns of interfaces that are never a LAN."""
+    ignore_exclude_label: bool = False
+    """Announce even from nodes labelled ``node.kubernetes.io/exclude-from-external-load-balancers``."""
+
+    def __post_init__(self) -> None:
+        if not self.node_name:
+            raise UsageError("--node-name (or NODE_NAME) is empty: name the Node that this speaker runs on")
+        _check_port("--heartbeat-port", self.heartbeat_port, lowest=1)
+        _check_port("--http-port", self.http_port, lowest=0)
+
+
+def _check_port(flag: str, port: int, *, lowest: int) -> None:
+    if not lowest <= port <= 65535:  # noqa: PLR2004  (16 bits)
+        raise UsageError(f"{flag} {port}: a port is between {lowest} and 65535")

@@ -1,0 +1,104 @@
+"""What the processes say of themselves: log lines, metrics, health.
+
+Metrics are defined here, so that names, labels and their bounds can be read in one place; the rooms set them. A label
+takes its values from a closed list (reasons, verbs, codes) or from the nodes of the cluster: nothing that a tenant or a
+host on the LAN can make up.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+from lbprovider import __version__
+from lbprovider.errors import HostError
+
+REGISTRY: Final = CollectorRegistry()
+
+API_REQUESTS: Final = Counter(
+    "lbprovider_api_requests", "Requests to the API server", ["verb", "code"], registry=REGISTRY
+)
+BUILD: Final = Gauge("lbprovider_build_info", "The version, as a label; always 1", ["version"], registry=REGISTRY)
+BUILD.labels(version=__version__).set(1)
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Logs to stderr: JSON lines, or coloured text on a terminal.
+
+    Args:
+        level: DEBUG, INFO, WARNING or ERROR.
+    """
+    terminal = sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries (kopf, aiohttp) log through the standard library: warnings only, in the same form.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class HealthServer:
+    """/healthz, /readyz and /metrics over plain HTTP.
+
+    Args:
+        port: TCP port, 0 for any free one.
+        not_ready: why the process is not ready, one sentence; empty when it is.
+    """
+
+    def __init__(self, port: int, not_ready: Callable[[], str]) -> None:
+        self._port = port
+        self._not_ready = not_ready
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> int:
+        """Listens; returns the port.
+
+        Raises:
+            HostError: the port is taken.
+        """
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, port=self._port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise HostError(
+                f"can't serve health on TCP port {self._port}: {error.strerror}; see --http-port"
+            ) from error
+        address = self._runner.addresses[0]
+        return int(address[1])
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        why = self._not_ready()
+        return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
