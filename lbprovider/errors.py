@@ -13,10 +13,12 @@
         ├── Unauthorized       401
         ├── Forbidden          403: names verb and resource
         ├── NotFound           404
+        │   └── KindMissing    404 for a whole kind: its CRD is not there
         ├── Conflict           409: somebody was faster (AlreadyExists, or another resourceVersion)
         ├── Gone               410: the resourceVersion is too old, list again
         ├── Invalid            400, 422: the API server refuses the object; its message says why
-        └── Overloaded         429, 5xx: ``retry_after`` in seconds where the server named it
+        ├── Overloaded         429, 5xx: ``retry_after`` in seconds where the server named it
+        └── LeaseLost          a Lease that we held is another's, or could not be renewed in time
 
 Anything else that is raised is a bug of ours: logged with its context, while the other addresses go on.
 """
@@ -96,7 +98,11 @@ class Forbidden(ClusterError):
 
 
 class NotFound(ClusterError):
-    """404: no such object, or no such resource (CRD missing)."""
+    """404: no such object."""
+
+
+class KindMissing(NotFound):
+    """404: the API server doesn't serve the kind (CRD missing)."""
 
 
 class Conflict(ClusterError):
@@ -124,3 +130,7 @@ class Overloaded(ClusterError):
     def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, status=status, reason=reason)
         self.retry_after = retry_after
+
+
+class LeaseLost(ClusterError):
+    """A Lease that we held is another's, or could not be renewed in time: stop what it allowed."""
