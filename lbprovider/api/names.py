@@ -24,6 +24,8 @@ ANNOTATION_PREFIXES: Final = ("lbprovider.io/", "metallb.io/", "metallb.universe
 ADDRESS_POOL: Final = "address-pool"
 LOAD_BALANCER_IPS: Final = "loadBalancerIPs"
 ALLOW_SHARED_IP: Final = "allow-shared-ip"
+FORCE: Final = f"{GROUP}/force"
+"""On an IPAddressPool: its edits are followed even where they take the address of a live Service away."""
 
 EXCLUDE_NODE_LABEL: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 """KEP-1143: a node with this label, whatever its value, carries no external load-balancer traffic."""
