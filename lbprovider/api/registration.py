@@ -12,6 +12,7 @@ import msgspec
 
 from lbprovider.api.core import Lease
 from lbprovider.api.meta import Struct
+from lbprovider.api.segment import MemberList
 
 ANNOTATION: Final = "lbprovider.io/registration"
 
@@ -21,7 +22,8 @@ class Attachment(Struct, frozen=True):
 
     ``segment`` is the name by which the node knows the LAN (``segment_name``), ``subnets`` are in lowest-first order,
     ``address`` is where datagrams reach the speaker, ``hears`` the nodes whose promise is live here, sorted;
-    ``default_route``: the node's default route leaves through it.
+    ``default_route``: the node's default route leaves through it. ``version`` and ``lists`` are those of the Segment
+    that it is in: after the API server was restored from a backup, the newest are here (C1).
     """
 
     segment: str
@@ -31,6 +33,8 @@ class Attachment(Struct, frozen=True):
     subnets: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
     default_route: bool = False
+    version: int = 0
+    lists: tuple[MemberList, ...] = ()
 
 
 class Registration(Struct, frozen=True):

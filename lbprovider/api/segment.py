@@ -6,18 +6,22 @@ from lbprovider.api.meta import Condition, Object, Struct
 
 
 class MemberList(Struct, frozen=True):
-    """Members (node names, sorted) and how many of them make a quorum of this list."""
+    """Members (node names, sorted) and how many of them make a quorum of this list.
+
+    ``heartbeat_period`` (ms, None = 50) is what the list was made with: a new wish in ``spec`` comes as a new list.
+    """
 
     members: tuple[str, ...]
     need: int
+    heartbeat_period: int | None = None
 
 
 class SegmentSpec(Struct, frozen=True):
     """``spec`` of a Segment.
 
     Identity (``subnets``, or ``interface`` where the LAN has none) never changes. ``version`` grows by one with each
-    change of ``lists``; a quorum needs every list, the last list is in force. ``heartbeat_period`` in milliseconds,
-    None = 50 (longer above 26 members).
+    change of ``lists``; a quorum needs every list, the last list is in force. ``heartbeat_period`` is the admin's wish
+    in milliseconds, None = 50 (longer above 26 members); the controller follows it with a new list.
     """
 
     subnets: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""Every guard of the rules, each with a switch that only tests touch.
+
+A rule that can be switched off without a test turning red is not tested (ELECTION.md section 5b). Nothing outside tests
+constructs ``Guards`` with anything off; a Member takes ``ALL``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """True = the rule holds. The name says the rule of ELECTION.md; V1–V12 are the traces that its lack allows."""
+
+    r5_newest_only: bool = True
+    """A datagram that is not newer than the newest heard is ignored (duplicates, reordering)."""
+    r5_old_incarnation: bool = True
+    """A datagram of a former life is ignored."""
+    r5_new_incarnation: bool = True
+    """A new life starts from nothing: claims, grants and evidence of the former one are forgotten."""
+    r5_longest_promise: bool = True
+    """V11: a promise is never shortened by a later datagram."""
+    r5_named_hold: bool = True
+    """V10: a promise lasts as long as the datagram asked, not as long as the receiver thinks right."""
+    r5_since: bool = True
+    """V4: a grant is for one tenure; a claim with another ``since`` is judged anew."""
+    r5_echoed_incarnation: bool = True
+    """V5: an echo counts only for the life that it names."""
+    r6_lapsed_grants: bool = True
+    """V1, V2: a promise that ended takes its grants with it."""
+    r7_silence: bool = True
+    """V12: no vote before all promises of a former life have ended."""
+    r7_quorum_read: bool = True
+    """V9: no vote before the Segment was read with quorum in this life."""
+    r8_own_claim: bool = True
+    """What I claim I grant to nobody but the successor that I named."""
+    r8_one_holder: bool = True
+    """What a live peer holds I grant to nobody but the successor that it named."""
+    r8_every_holder: bool = True
+    """V7: *each* holder has to name the asker, not just one of them."""
+    r9_echoed_hold: bool = True
+    """V10: evidence lasts for the hold that the echo names."""
+    r9_version: bool = True
+    """Evidence of a voter that is in a newer Segment than mine doesn't count: it may count elsewhere."""
+    r9_since: bool = True
+    """V3: evidence counts only for claims that the voter knew when it gave it."""
+    r9_refused: bool = True
+    """Evidence doesn't count for what the voter refused."""
+    r9_every_list: bool = True
+    """A quorum is one of every list, not of the last only."""
+    r9_named: bool = True
+    """V6: who has named a successor stops after 2·hold, heard or not."""
+    r9_epsilon: bool = True
+    """Clocks differ by up to 1 %: an owner counts a little less than it was promised."""
+    r14_once: bool = True
+    """V7: a naming is never taken back or changed."""
+    r14_no_third: bool = True
+    """V7: nobody is named while another live peer claims the address."""
+    r15_settled: bool = True
+    """V8: a version is reported only after 2·Hmax in it."""
+    r15_never_lower: bool = True
+    """A lower version is never adopted."""
+    r17_every_list: bool = True
+    """The old lists go only when a quorum of every list has settled."""
+    c4_contiguous: bool = True
+    """A change is applied only where nothing before it is missing."""
+
+
+ALL: Final = Guards()
