@@ -144,7 +144,11 @@ def with_lists(spec: objects.SegmentSpec, segment: Segment) -> objects.SegmentSp
         spec,
         version=segment.version,
         lists=tuple(
-            objects.MemberList(members=one.members, need=one.need, heartbeat_period=one.period // NS_PER_MS)
+            objects.MemberList(
+                members=one.members,
+                need=one.need,
+                heartbeat_period=None if one.period == DEFAULT_PERIOD else one.period // NS_PER_MS,
+            )
             for one in segment.lists
         ),
     )

@@ -1,0 +1,149 @@
+"""The controller's side of a Segment: who its members should be next. ELECTION.md rule 16, C1, C8; pure.
+
+Who hears whom is in the speakers' registrations. A node becomes a member only when a majority of the members hear it:
+a blocked UDP port or another site with the same subnet must never come to count as a voter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from msgspec import structs
+
+from lbprovider.api.registration import Attachment, Registration
+from lbprovider.api.segment import MemberList, SegmentSpec
+from lbprovider.election.segment import DEFAULT_PERIOD, NS_PER_MS, majority, period_ns
+
+
+class Why(StrEnum):
+    """Why a Segment is as it is, or changes."""
+
+    CREATED = "Created"  # the first speaker on this LAN
+    GROWN = "Grown"  # speakers that a majority hears become members
+    PERIOD_CHANGED = "PeriodChanged"  # the admin asked for another heartbeat period
+    RESTORED = "Restored"  # the API server lost versions that the speakers still have: backup, or deletion
+    RESTORING = "Restoring"  # the same, but too few speakers are registered to know what the newest is
+    SETTLED = "Settled"  # nothing to change
+    CHANGING = "Changing"  # the last change is not over: the members end it themselves (rule 17)
+    NODES_UNHEARD = "NodesUnheard"  # speakers are registered that the members don't hear
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about one Segment.
+
+    Args:
+        why: the reason.
+        message: one sentence for the condition ``NodesUnheard``, the Event or the log.
+        spec: what to write, by compare-and-swap (or to create); None = leave it.
+        live: members that a majority of the members hear, for the status.
+        unheard: registered nodes that can't become members, sorted.
+    """
+
+    why: Why
+    message: str
+    spec: SegmentSpec | None = None
+    live: int = 0
+    unheard: tuple[str, ...] = ()
+
+
+def next_segment(name: str, current: SegmentSpec | None, registrations: Mapping[str, Registration]) -> Plan:
+    """What the Segment called ``name`` should become.
+
+    Args:
+        name: the LAN's, as the speakers register it.
+        current: the object's spec; None if there is none.
+        registrations: of all speakers whose Lease is current, by node.
+    """
+    here = {
+        node: attachment
+        for node, registration in sorted(registrations.items())
+        for attachment in registration.attachments
+        if attachment.segment == name
+    }
+    present = current or SegmentSpec()
+    lost = _lost(name, present, here)
+    if lost is not None:
+        return lost
+    if not present.lists:
+        return _create(name, present, here)
+    return _grow(name, present, here)
+
+
+def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Plan | None:
+    """C1: goes on from a version that the speakers have and the API server lost; None if it lost nothing.
+
+    The same lists again, so that a quorum of the new version meets every quorum of the lost one. A Segment that was
+    deleted begins anew where the speakers that are left are no quorum: deleting it is how an admin asks for that.
+    """
+    newest = max(here.values(), key=lambda one: one.version, default=None)
+    if newest is None or not newest.lists or newest.version <= present.version:
+        return None
+    if all(sum(member in here for member in one.members) >= one.need for one in newest.lists):
+        message = f"Segment {name} goes on from version {newest.version}, which the API server lost"
+        spec = _with_lists(_identified(present, here), newest.version + 1, newest.lists)
+        return Plan(Why.RESTORED, message, spec)
+    if not present.lists:
+        return None
+    message = f"Segment {name}: the API server lost version {newest.version}; waiting for a quorum of it to register"
+    return Plan(Why.RESTORING, message)
+
+
+def _grow(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Plan:
+    members = present.lists[-1].members
+    heard = {node for node in here if _heard(node, members, here)}
+    live = sum(member in heard for member in members)
+    unheard = tuple(node for node in here if node not in heard and node not in members)
+    if len(present.lists) > 1:
+        return Plan(Why.CHANGING, f"Segment {name} is changing its members", None, live, unheard)
+    target = tuple(sorted({*members, *heard}))
+    added = [node for node in target if node not in members]
+    period = period_ns(present.heartbeat_period)
+    if added or period != period_ns(present.lists[-1].heartbeat_period):
+        why = Why.GROWN if added else Why.PERIOD_CHANGED
+        change = f"adds {', '.join(added)}" if added else f"changes its heartbeat period to {period // NS_PER_MS} ms"
+        spec = _with_lists(present, present.version + 1, (*present.lists, _list(target, period)))
+        return Plan(why, f"Segment {name} {change}", spec, live, unheard)
+    if unheard:
+        message = (
+            f"the members of Segment {name} ({', '.join(members)}) don't hear {', '.join(unheard)} on the LAN; open "
+            "the heartbeat port (UDP 7472) between the nodes, unless they are on another LAN with the same subnet"
+        )
+        return Plan(Why.NODES_UNHEARD, message, None, live, unheard)
+    return Plan(Why.SETTLED, f"Segment {name} has {len(members)} members, {live} live", None, live)
+
+
+def _create(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Plan:
+    """One member to begin with: whoever else there is joins once that one hears it."""
+    if not here:
+        return Plan(Why.SETTLED, f"Segment {name} has no speaker")
+    first = min(here)
+    one = _list((first,), period_ns(present.heartbeat_period))
+    spec = _with_lists(_identified(present, here), present.version + 1, (one,))
+    return Plan(Why.CREATED, f"Segment {name} begins with {first}", spec)
+
+
+def _identified(present: SegmentSpec, here: Mapping[str, Attachment]) -> SegmentSpec:
+    """``present`` with the identity of the LAN, where it has none yet: what its first speaker sees of it."""
+    if present.subnets or present.interface:
+        return present
+    first = here[min(here)]
+    interface = "" if first.subnets else first.interface
+    return structs.replace(present, subnets=first.subnets, interface=interface)
+
+
+def _heard(node: str, members: Sequence[str], here: Mapping[str, Attachment]) -> bool:
+    """Whether a majority of the members hear the node; it hears itself."""
+    hearing = sum(member == node or node in here[member].hears for member in members if member in here)
+    return hearing >= majority(len(members))
+
+
+def _list(members: Sequence[str], period: int) -> MemberList:
+    wish = None if period == DEFAULT_PERIOD else period // NS_PER_MS
+    return MemberList(members=tuple(members), need=majority(len(members)), heartbeat_period=wish)
+
+
+def _with_lists(spec: SegmentSpec, version: int, lists: tuple[MemberList, ...]) -> SegmentSpec:
+    return structs.replace(spec, version=version, lists=lists)
