@@ -154,6 +154,6 @@ class Event(Object, frozen=True, kw_only=True):
     source: EventSource
     first_timestamp: str
     last_timestamp: str
-    count: int = 1
+    count: int = 0
     reporting_component: str = ""
     reporting_instance: str = ""

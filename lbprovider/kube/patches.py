@@ -6,11 +6,18 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from lbprovider.api.core import Service
-from lbprovider.api.meta import Condition, Object, Struct
+import msgspec
+
+from lbprovider.api.core import LoadBalancerIngress, Service
+from lbprovider.api.meta import Condition, Object, Struct, to_builtins, with_condition
 from lbprovider.api.names import IPAddress
+
+VIP: Final = "VIP"
+"""KEP-1860: packets reach the node with the address still in them. The API server fills it in where ``ip`` is alone."""
+
+_EMPTY: Final[tuple[Any, ...]] = ("", None, ())
 
 
 def service_status(
@@ -24,7 +31,16 @@ def service_status(
         condition: set (``lastTransitionTime`` is taken care of); None leaves conditions alone.
         now: RFC 3339, UTC, whole seconds.
     """
-    raise NotImplementedError
+    body: dict[str, Any] = {}
+    wanted = tuple(LoadBalancerIngress(ip=str(address), ip_mode=VIP) for address in addresses)
+    if wanted != tuple(map(_as_stored, service.status.load_balancer.ingress)):
+        # ingress is atomic: it is replaced as a whole, and null takes it away.
+        body["loadBalancer"] = {"ingress": [to_builtins(entry) for entry in wanted] or None}
+    if condition is not None:
+        new = with_condition(service.status.conditions, condition, now)
+        if new != service.status.conditions:
+            body["conditions"] = [_written(one) for one in new if one.type == condition.type]
+    return {"metadata": {"uid": service.metadata.uid}, "status": body} if body else None
 
 
 def status(obj: Object, new: Struct) -> Mapping[str, Any] | None:
@@ -36,4 +52,26 @@ def status(obj: Object, new: Struct) -> Mapping[str, Any] | None:
         obj: as last seen.
         new: its status to be, of the type of ``obj.status``; ``meta.with_condition`` helps with conditions.
     """
-    raise NotImplementedError
+    if new == getattr(obj, "status", None):
+        return None
+    body = {field.encode_name: _field(getattr(new, field.name)) for field in msgspec.structs.fields(new)}
+    return {"metadata": {"resourceVersion": obj.metadata.resource_version}, "status": body}
+
+
+def _as_stored(entry: LoadBalancerIngress) -> LoadBalancerIngress:
+    """An API server before 1.29 drops ``ipMode``: what it stores without one is VIP, not a difference to mend."""
+    return msgspec.structs.replace(entry, ip_mode=entry.ip_mode or VIP) if entry.ip else entry
+
+
+def _field(value: Any) -> Any:
+    """What a merge patch says of a field: null removes it (RFC 7396), and lists are replaced as a whole."""
+    if value in _EMPTY:
+        return None
+    if isinstance(value, tuple):
+        return [_written(entry) if isinstance(entry, Condition) else to_builtins(entry) for entry in value]
+    return to_builtins(value)
+
+
+def _written(condition: Condition) -> Mapping[str, Any]:
+    """With an empty message too: the field is required in the standard form, and a merge would keep the old one."""
+    return {"message": condition.message, **to_builtins(condition)}

@@ -107,6 +107,7 @@ class Api(Protocol):
     ) -> AsyncGenerator[WatchEvent[T], None]:
         """What happens after ``resource_version``; ends without an error when the server ends it, after minutes.
 
+        The first event is a ``Bookmark`` of that very version: the server has accepted the watch.
         Close it (``contextlib.aclosing``) to give the connection back.
 
         Raises:
