@@ -59,7 +59,7 @@ class SpeakerSettings:
     heartbeat_port: int = 7472
     """UDP port between speakers on the LAN; the same on every node, open in every firewall between them."""
     http_port: int = 7473
-    """TCP port of /healthz, /readyz and /metrics; 0 takes any free one."""
+    """TCP port of /healthz, /readyz and /metrics, in the node's own network (hostNetwork); 0 takes any free one."""
     excluded_interfaces: tuple[str, ...] = field(default=EXCLUDED_INTERFACES)
     """Shell patterns of interfaces that are never a LAN."""
     ignore_exclude_label: bool = False
