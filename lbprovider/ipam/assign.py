@@ -4,38 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum
 
-from lbprovider.api.names import IPAddress
+from lbprovider.api.names import FORCE, IPAddress
 from lbprovider.ipam.ledger import Ledger
-from lbprovider.ipam.reasons import Note, PassedOver, Refused
+from lbprovider.ipam.ranges import Family, family_of
+from lbprovider.ipam.reasons import Note, PassedOver, Reason, Refused
 from lbprovider.ipam.request import Request
+from lbprovider.ipam.search import Grant, Rule, Search
+from lbprovider.ipam.sharing import HARMFUL, clashes
 
 
-class Rule(StrEnum):
-    """The rule that chose an address, for ``explain``."""
+class _Verdict(IntEnum):
+    """What becomes of an address that the Service holds; the better one first."""
 
-    KEPT = "Kept"
-    REQUESTED = "Requested"
-    ADOPTED = "Adopted"
-    NAMED_POOL = "NamedPool"
-    PINNED_POOL = "PinnedPool"
-    GENERAL_POOL = "GeneralPool"
+    KEEP = 0
+    MOVE = 1
+    """It asks for something else: to be let go once that is certain."""
+    LEAVE = 2
+    """It may not stay, whatever else can be had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """One address of a Service.
+class _Held:
+    """An address that the Service holds. ``note`` is what to say where it is kept."""
 
-    Args:
-        address: the address.
-        pool: that it is accounted to in the IPAllocation; for a stranded address the one it came from.
-        rule: why this one.
-    """
-
-    address: IPAddress
-    pool: str
-    rule: Rule
+    grant: Grant
+    verdict: _Verdict
+    note: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,78 @@ def assign(request: Request, ledger: Ledger) -> Assigned | Refused:
     No time is asked for: an address that cools down is given only where no other is free, and is free as soon as the
     caller drops it (``Ledger.lapsed``).
     """
-    raise NotImplementedError
+    everything = ledger.held_by(request.uid)
+    held = _best_held(request, ledger, everything)
+    kept = {family: one for family, one in held.items() if one.verdict is _Verdict.KEEP}
+    missing = tuple(family for family in request.families if family not in kept)
+    search = Search(request, ledger, adopt=not everything)
+    found, failure = search.find(missing) if missing else ({}, None)
+    notes: tuple[Note, ...] = ()
+    if failure is not None:
+        # The old until the new is certain: what it would leave of its own will, and can't, it keeps.
+        stuck = {f: one for f, one in held.items() if one.verdict is _Verdict.MOVE and f not in found}
+        kept |= stuck
+        if not kept and not found:
+            return Refused(failure.reason, failure.message, release=everything, tried=search.passed)
+        lacking = [family for family in missing if family not in found]
+        explicit = any(family in request.requested for family in lacking)
+        notes = (_unmet(request, failure, moving=bool(stuck) or explicit),)
+    found |= {family: one.grant for family, one in kept.items()}
+    grants = tuple(found[family] for family in request.families if family in found)
+    granted = {grant.address for grant in grants}
+    return Assigned(
+        grants,
+        release=tuple(address for address in everything if address not in granted),
+        notes=(*notes, *(one.note for one in kept.values() if one.note)),
+        tried=search.passed,
+    )
+
+
+def _best_held(request: Request, ledger: Ledger, everything: tuple[IPAddress, ...]) -> dict[Family, _Held]:
+    """Of each wanted family the one address that it should rather keep; a crash may have left two."""
+    best: dict[Family, _Held] = {}
+    for family in request.families:
+        mine = [_judge(address, request, ledger) for address in everything if family_of(address) == family]
+        if mine:
+            best[family] = min(mine, key=lambda one: (one.verdict, one.grant.address != request.status.get(family)))
+    return best
+
+
+def _judge(address: IPAddress, request: Request, ledger: Ledger) -> _Held:
+    """What becomes of an address that the Service holds."""
+    spec, pool = ledger[address], ledger.pools.covering(address)
+    came_from = ledger.pools.pools.get(spec.pool)
+    allowed = pool is not None and pool.open_to(request.namespace, request.namespace_labels, request.labels)
+    here = pool.name if pool is not None and allowed else ""
+    if request.pool and here != request.pool:
+        here = ""
+    # The pool edit, not the Service, took the address out of the pool that the Service names.
+    edited = not allowed or request.pool == spec.pool
+    against = clashes(request, spec, across_namespaces=True)
+    asked = request.requested.get(family_of(address), address)
+    grant = Grant(address, here or spec.pool, Rule.KEPT)
+    if not HARMFUL.isdisjoint(against) or (not here and edited and came_from is not None and came_from.forced):
+        return _Held(grant, _Verdict.LEAVE)
+    if asked != address or against or (request.pool and request.pool not in (here, spec.pool)):
+        return _Held(grant, _Verdict.MOVE)
+    return _Held(grant, _Verdict.KEEP, None if here else _stranded(address, spec.pool, ledger))
+
+
+def _stranded(address: IPAddress, came_from: str, ledger: Ledger) -> Note:
+    pool = ledger.pools.covering(address)
+    now = f"pool {pool.name} has it now and doesn't serve this Service" if pool else "no pool allows it any more"
+    return Note(
+        Reason.STRANDED,
+        f"{address} came from pool {came_from}, and {now}; it is kept while the Service lives: give it back to "
+        f"a pool for this Service, or let it go by deleting the Service or by {FORCE} on pool {came_from}.",
+    )
+
+
+def _unmet(request: Request, failure: Refused, *, moving: bool) -> Note:
+    """What to say where not everything could be had, and the Service has an address all the same."""
+    if request.policy == "PreferDualStack" and not moving:
+        return Note(Reason.SINGLE_FAMILY_ONLY, f"One family only. {failure.message}", failure.reason)
+    return Note(Reason.REQUEST_UNSATISFIABLE, f"The Service keeps what it has. {failure.message}", failure.reason)
 
 
 def start_order(requests: Iterable[Request], ledger: Ledger) -> list[Request]:
@@ -86,4 +153,7 @@ def start_order(requests: Iterable[Request], ledger: Ledger) -> list[Request]:
     Services that hold an address first, then those whose own status shows one (adoption), then the others; the older
     Service first. DESIGN §2.
     """
-    raise NotImplementedError
+    return sorted(
+        requests,
+        key=lambda request: (not ledger.held_by(request.uid), not request.status, request.age),
+    )

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Final
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import FamilyCount
-from lbprovider.ipam.pools import PoolSet
-from lbprovider.ipam.ranges import Family
+from lbprovider.errors import InvalidObject
+from lbprovider.ipam.addressset import AddressSet
+from lbprovider.ipam.pools import Pool, PoolSet
+from lbprovider.ipam.ranges import FAMILIES, Family, family_of, is_buggy, to_address
+from lbprovider.ipam.request import Request
+from lbprovider.ipam.sharing import port_keys, ports_of
+
+SATURATED: Final = 2**63 - 1
+"""The largest number that the API server stores (int64); an IPv6 pool may be larger."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Shape = tuple[frozenset[str], frozenset[tuple[str, int]]]
+"""Namespaces and ports of the holders of a shared address: addresses of one shape are equally good to join."""
+GroupKey = tuple[Family, str, str]
+"""Family, sharing key and backend key of a shared address."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What a pool has given of one family. ``cooling``: release time and number, the longest-cooled first."""
+
+    assigned: int = 0
+    cooling: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An IPAllocation and where it is counted; ``pool`` is empty where no pool covers the address."""
+
+    spec: IPAllocationSpec
+    pool: str
+    cooling: tuple[int, int] | None
+    group: tuple[GroupKey, Shape] | None
 
 
 class Ledger:
@@ -19,16 +56,29 @@ class Ledger:
     """
 
     def __init__(self, pools: PoolSet, held: Iterable[IPAllocationSpec] = ()) -> None:
-        raise NotImplementedError
+        self._pools = pools
+        self._entries: dict[IPAddress, _Entry] = {}
+        self._by_uid: dict[str, set[IPAddress]] = {}
+        self._used = {family: AddressSet(family) for family in FAMILIES}
+        self._used_carefully = AddressSet("IPv4", careful=True)
+        self._groups: dict[GroupKey, dict[Shape, list[int]]] = {}
+        self._accounts: dict[tuple[str, Family], _Account] = {}
+        self._stranded: dict[str, set[IPAddress]] = {}
+        for spec in held:
+            self.put(spec)
 
     @property
     def pools(self) -> PoolSet:
         """The pools that addresses are accounted to."""
-        raise NotImplementedError
+        return self._pools
 
     def repool(self, pools: PoolSet) -> None:
         """Accounts everything to other pools, after an edit; the one operation that costs as much as there is held."""
-        raise NotImplementedError
+        self._pools = pools
+        self._accounts.clear()
+        self._stranded.clear()
+        for address, entry in self._entries.items():
+            self._entries[address] = self._account(address, entry.spec, entry.group)
 
     def put(self, spec: IPAllocationSpec) -> None:
         """The IPAllocation of ``spec.address`` is now this, whatever it was before.
@@ -36,25 +86,87 @@ class Ledger:
         Raises:
             InvalidObject: ``spec.address`` is not an address.
         """
-        raise NotImplementedError
+        try:
+            address = ip_address(spec.address)
+        except ValueError:
+            what = f"{spec.address!r} is not an IP address"
+            raise InvalidObject("IPAllocation spec.address", what, "delete the object") from None
+        before = self._entries.get(address)
+        if before is not None and before.spec == spec:
+            return
+        self.drop(address)
+        family, number = family_of(address), int(address)
+        self._used[family].add(number)
+        if family == "IPv4":
+            self._used_carefully.add(number)
+        for claim in spec.services:
+            self._by_uid.setdefault(claim.uid, set()).add(address)
+        group: tuple[GroupKey, Shape] | None = None
+        if spec.services and spec.sharing_key:
+            shape = (frozenset(claim.namespace for claim in spec.services), ports_of(spec.services))
+            group = ((family, spec.sharing_key, spec.backend_key), shape)
+            insort(self._groups.setdefault(group[0], {}).setdefault(shape, []), number)
+        self._entries[address] = self._account(address, spec, group)
 
     def drop(self, address: IPAddress) -> None:
         """The IPAllocation of the address is gone; nothing happens where there was none."""
-        raise NotImplementedError
+        entry = self._entries.pop(address, None)
+        if entry is None:
+            return
+        family, number = family_of(address), int(address)
+        self._used[family].remove(number)
+        if family == "IPv4":
+            self._used_carefully.remove(number)
+        for claim in entry.spec.services:
+            _discard(self._by_uid, claim.uid, address)
+        _discard(self._stranded, entry.spec.pool, address)
+        if entry.group is not None:
+            self._ungroup(number, *entry.group)
+        account = self._accounts[entry.pool, family]
+        if entry.cooling is None:
+            account.assigned -= 1
+        else:
+            del account.cooling[bisect_left(account.cooling, entry.cooling)]
+
+    def _ungroup(self, number: int, key: GroupKey, shape: Shape) -> None:
+        shapes = self._groups[key]
+        del shapes[shape][bisect_left(shapes[shape], number)]
+        if not shapes[shape]:
+            del shapes[shape]
+        if not shapes:
+            del self._groups[key]
+
+    def _account(self, address: IPAddress, spec: IPAllocationSpec, group: tuple[GroupKey, Shape] | None) -> _Entry:
+        pool = self._pools.covering(address)
+        name = pool.name if pool else ""
+        account = self._accounts.setdefault((name, family_of(address)), _Account())
+        cooling = None
+        if spec.services or not spec.released_at:
+            account.assigned += 1
+        else:
+            cooling = (_nanoseconds(spec.released_at), int(address))
+            insort(account.cooling, cooling)
+        if spec.services and not pool:
+            self._stranded.setdefault(spec.pool, set()).add(address)
+        return _Entry(spec, name, cooling, group)
 
     def get(self, address: IPAddress) -> IPAllocationSpec | None:
         """What the IPAllocation of the address says, None where there is none."""
-        raise NotImplementedError
+        entry = self._entries.get(address)
+        return entry.spec if entry else None
+
+    def __getitem__(self, address: IPAddress) -> IPAllocationSpec:
+        return self._entries[address].spec
 
     def held_by(self, uid: str) -> tuple[IPAddress, ...]:
         """The addresses that a Service holds, IPv4 first, lowest first."""
-        raise NotImplementedError
+        return _in_order(self._by_uid.get(uid, ()))
 
     def __iter__(self) -> Iterator[IPAddress]:
-        raise NotImplementedError
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self._entries)
 
     def counts(self, pool: str) -> Mapping[Family, FamilyCount]:
         """Addresses of a pool by family, exact for IPv4 and saturated at 2**63 − 1 for IPv6.
@@ -62,16 +174,97 @@ class Ledger:
         A shared address counts once; an address in conflict is assigned, one that cools down available. Families that
         the pool lacks, and pools that don't count (unknown, refused), have no entry.
         """
-        raise NotImplementedError
+        found = self._pools.pools.get(pool)
+        if found is None:
+            return {}
+        counts: dict[Family, FamilyCount] = {}
+        for family in found.pieces:
+            size = found.size(family)
+            assigned = self._accounts.get((pool, family), _Account()).assigned
+            counts[family] = FamilyCount(
+                total=min(size, SATURATED), assigned=assigned, available=min(size - assigned, SATURATED)
+            )
+        return counts
 
     def stranded(self, pool: str) -> tuple[IPAddress, ...]:
         """Live addresses that were given from the pool of this name and that no pool covers any more, sorted."""
-        raise NotImplementedError
+        return _in_order(self._stranded.get(pool, ()))
 
     def lapsed(self, now: int) -> tuple[IPAddress, ...]:
         """Addresses whose cool-down is over, sorted: their IPAllocations can be deleted, and then dropped here.
 
+        One that no pool covers any more has no cool-down.
+
         Args:
             now: nanoseconds of the wall clock since 1970, as ``releasedAt`` outlives a boot.
         """
-        raise NotImplementedError
+        over: list[IPAddress] = []
+        for (name, family), account in self._accounts.items():
+            wait = self._pools.pools[name].reuse_after if name else 0
+            end = bisect_right(account.cooling, now - wait, key=lambda cooling: cooling[0])
+            over.extend(to_address(family, number) for _, number in account.cooling[:end])
+        return _in_order(over)
+
+    def free(self, request: Request, pool: Pool, family: Family) -> IPAddress | None:
+        """The lowest address of the pool that is free or that the Service may share; None where there is none.
+
+        Lowest in the order that the pool's spec gives. One that cools down is not free.
+        """
+        careful = pool.careful and family == "IPv4"
+        used = self._used_carefully if careful else self._used[family]
+        joinable = self._joinable(request, pool, family)
+        for piece in pool.pieces.get(family, ()):
+            best = used.lowest_absent(piece.first)
+            for numbers in joinable:
+                best = _lowest_from(numbers, piece.first, best, careful=careful)
+            if best <= piece.last:
+                return to_address(family, best)
+        return None
+
+    def coolest(self, pool: Pool, family: Family) -> IPAddress | None:
+        """The address of the pool that has cooled down longest; None where none cools down."""
+        account = self._accounts.get((pool.name, family))
+        return to_address(family, account.cooling[0][1]) if account and account.cooling else None
+
+    def _joinable(self, request: Request, pool: Pool, family: Family) -> list[list[int]]:
+        """Sorted addresses that the Service may share, one list for each shape: there are far fewer shapes."""
+        if not request.sharing_key:
+            return []
+        mine = port_keys(request.ports)
+        groups = self._groups.get((family, request.sharing_key, request.backend_key), {})
+        return [
+            numbers
+            for (namespaces, ports), numbers in groups.items()
+            if mine.isdisjoint(ports) and (pool.across_namespaces or namespaces == {request.namespace})
+        ]
+
+
+def _lowest_from(numbers: list[int], first: int, below: int, *, careful: bool) -> int:
+    """The lowest of the numbers from ``first`` on and under ``below`` that the pool may give, else ``below``."""
+    for at in range(bisect_left(numbers, first), len(numbers)):
+        if numbers[at] >= below:
+            break
+        if not (careful and is_buggy("IPv4", numbers[at])):
+            return numbers[at]
+    return below
+
+
+def _discard(index: dict[str, set[IPAddress]], key: str, address: IPAddress) -> None:
+    """Takes the address from under the key, and the key with its last address, so that no index only grows."""
+    addresses = index.get(key, set())
+    addresses.discard(address)
+    if not addresses:
+        index.pop(key, None)
+
+
+def _in_order(addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
+    return tuple(sorted(addresses, key=lambda address: (address.version, int(address))))
+
+
+def _nanoseconds(text: str) -> int:
+    """RFC 3339 as nanoseconds since 1970; 0 where it can't be read: it must not hold an address for ever."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -6,7 +6,7 @@ one sentence that says what is wrong, where, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -97,6 +97,16 @@ MEANING: Final[Mapping[Reason, str]] = MappingProxyType(
 
 QUIET: Final = frozenset({Reason.NO_CLUSTER_IPS, Reason.NO_POOLS})
 """Nothing is written for these and nothing is let go: the cluster is still coming up."""
+
+_NAMED: Final = 5
+"""A message names at most so many things; one that grows with the cluster helps nobody."""
+
+
+def some(names: Iterable[str]) -> str:
+    """``a, b, c``; beyond five ``a, b, c, d, e and 12 more``."""
+    every = tuple(names)
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return ", ".join(every[:_NAMED]) + more
 
 
 @dataclass(frozen=True, slots=True)

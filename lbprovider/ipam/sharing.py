@@ -2,15 +2,102 @@
 
 from __future__ import annotations
 
-from lbprovider.api.allocation import IPAllocationSpec
-from lbprovider.api.names import IPAddress
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from lbprovider.api.allocation import IPAllocationSpec, ServiceClaim
+from lbprovider.api.core import ServicePort
+from lbprovider.api.names import ALLOW_SHARED_IP, ANNOTATION_PREFIXES, IPAddress
+from lbprovider.ipam.reasons import Reason, some
 from lbprovider.ipam.request import Request
+
+HARMFUL: Final = frozenset({Reason.BACKEND_DIFFERS, Reason.PORT_TAKEN})
+"""A Service that stayed on a shared address in spite of these would take traffic away from the others on it."""
+
+_KEY: Final = ANNOTATION_PREFIXES[0] + ALLOW_SHARED_IP
+
+Others = tuple[ServiceClaim, ...]
+_CLASHES: Final[tuple[tuple[Reason, Callable[[Request, IPAllocationSpec, Others], bool]], ...]] = (
+    (Reason.ADDRESS_TAKEN, lambda request, spec, _: not request.sharing_key or not spec.sharing_key),
+    (Reason.SHARING_KEY_DIFFERS, lambda request, spec, _: request.sharing_key != spec.sharing_key),
+    (Reason.OTHER_NAMESPACE, lambda request, _, others: any(o.namespace != request.namespace for o in others)),
+    (Reason.BACKEND_DIFFERS, lambda request, spec, _: request.backend_key != spec.backend_key),
+    (Reason.PORT_TAKEN, lambda request, _, others: not port_keys(request.ports).isdisjoint(ports_of(others))),
+)
+"""What keeps a Service off an address that others hold, in the order in which it is said."""
+
+_MESSAGES: Final[dict[Reason, str]] = {
+    Reason.ADDRESS_IN_CONFLICT: (
+        "{address} is used by another host on the LAN (IPAllocation's Conflict condition); "
+        "free it there, or ask for another address."
+    ),
+    Reason.ADDRESS_TAKEN: (
+        "{address} is held by {others}; ask for another address, or give all of them the same {key} annotation."
+    ),
+    Reason.SHARING_KEY_DIFFERS: (
+        "{address} is held by {others} under another {key} key; use theirs, or ask for another address."
+    ),
+    Reason.OTHER_NAMESPACE: (
+        "{address} is held by {others} in another namespace; ask for another address, "
+        "or set allowSharingAcrossNamespaces on the pool."
+    ),
+    Reason.BACKEND_DIFFERS: (
+        "{address} is held by {others} with other backends; on a shared address all have "
+        "externalTrafficPolicy Cluster, or all have Local and the same selector."
+    ),
+    Reason.PORT_TAKEN: (
+        "{address} is held by {others} with {ports}; use other ports, or ask for another address."
+    ),
+}  # fmt: skip
+
+
+def port_keys(ports: Iterable[ServicePort]) -> frozenset[tuple[str, int]]:
+    """What two Services on one address may not have in common: TCP/53 and UDP/53 don't collide."""
+    return frozenset((port.protocol, port.port) for port in ports)
+
+
+def ports_of(claims: Iterable[ServiceClaim]) -> frozenset[tuple[str, int]]:
+    """The ports taken by all of these together."""
+    return port_keys(port for claim in claims for port in claim.ports)
+
+
+def clashes(request: Request, spec: IPAllocationSpec, *, across_namespaces: bool) -> tuple[Reason, ...]:
+    """All that keeps the Service off the address, the one to say first; empty where it may be on it.
+
+    Args:
+        request: what it asks for; what it holds already doesn't count.
+        spec: the IPAllocation of the address.
+        across_namespaces: whether Services of several namespaces may share it.
+    """
+    others = _others(request, spec)
+    if not others:
+        return (Reason.ADDRESS_IN_CONFLICT,) if not spec.services and not spec.released_at else ()
+    return tuple(
+        reason
+        for reason, clash in _CLASHES
+        if clash(request, spec, others) and not (reason is Reason.OTHER_NAMESPACE and across_namespaces)
+    )
+
+
+def explain_clash(reason: Reason, request: Request, spec: IPAllocationSpec) -> str:
+    """One of the ``clashes`` as a sentence."""
+    others = _others(request, spec)
+    common = port_keys(request.ports) & ports_of(others)
+    return _MESSAGES[reason].format(
+        address=spec.address,
+        others=some(f"Service {other.key}" for other in others),
+        ports=some(f"{protocol}/{port}" for protocol, port in sorted(common)),
+        key=_KEY,
+    )
 
 
 def joined(spec: IPAllocationSpec | None, request: Request, address: IPAddress, pool: str) -> IPAllocationSpec:
     """The IPAllocation of an address as it is with this Service on it: new, extended, or brought up to date.
 
-    Equals ``spec`` where nothing is to be written. ``segment`` and ``nodes`` stay as they are.
+    Equals ``spec`` where nothing is to be written. ``segment`` and ``nodes`` stay as they are. With others on the
+    address the keys stay too: they are bound until the last holder leaves.
 
     Args:
         spec: as it is, None where there is none.
@@ -18,7 +105,21 @@ def joined(spec: IPAllocationSpec | None, request: Request, address: IPAddress, 
         address: granted by ``assign``.
         pool: as granted.
     """
-    raise NotImplementedError
+    before = spec or IPAllocationSpec(address=str(address), pool=pool)
+    if _others(request, before):
+        key, backend = before.sharing_key, before.backend_key
+    else:
+        key, backend = request.sharing_key, request.backend_key if request.sharing_key else ""
+    mine = request.claim
+    services = tuple(mine if claim.uid == request.uid else claim for claim in before.services)
+    return msgspec.structs.replace(
+        before,
+        pool=pool,
+        services=services if mine in services else (*services, mine),
+        sharing_key=key,
+        backend_key=backend,
+        released_at="",
+    )
 
 
 def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocationSpec | None:
@@ -29,4 +130,13 @@ def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocatio
         uid: of the Service that leaves.
         released_at: RFC 3339 where the address is to cool down (its pool's ``reuse_after`` is not 0), else empty.
     """
-    raise NotImplementedError
+    services = tuple(claim for claim in spec.services if claim.uid != uid)
+    if services:
+        return msgspec.structs.replace(spec, services=services)
+    if not released_at:
+        return None
+    return msgspec.structs.replace(spec, services=(), sharing_key="", backend_key="", released_at=released_at)
+
+
+def _others(request: Request, spec: IPAllocationSpec) -> Others:
+    return tuple(claim for claim in spec.services if claim.uid != request.uid)
