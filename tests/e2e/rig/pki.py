@@ -1,0 +1,72 @@
+"""Keys and certificates of one cluster, made anew for each: the API server's, and what signs ServiceAccount tokens."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pki:
+    """The files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    accounts: Path
+    """The private key that signs ServiceAccount tokens; the public one is read from it too."""
+
+
+def make(directory: Path, addresses: Sequence[IPv4Address], names: Sequence[str]) -> Pki:
+    """A certificate authority and a server certificate for these addresses and names, good for a day."""
+    directory.mkdir(parents=True)
+    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lbprovider e2e")])
+    ca = (
+        _certificate(issuer, issuer, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
+    alternatives = [*(x509.IPAddress(each) for each in addresses), *(x509.DNSName(each) for each in names)]
+    server = (
+        _certificate(subject, issuer, server_key.public_key())
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pki = Pki(*(directory / name for name in ("ca.crt", "server.crt", "server.key", "accounts.key")))
+    pki.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    pki.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
+    pki.key.write_bytes(_pem(server_key))
+    pki.accounts.write_bytes(_pem(ec.generate_private_key(ec.SECP256R1())))
+    return pki
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + _DAY)
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    # kube-apiserver reads the public half out of a private key only in this form.
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )

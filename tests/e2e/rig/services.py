@@ -1,0 +1,102 @@
+"""Services, and what a client on the LAN gets from them."""
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lbprovider.lab.frames import Address
+from tests.e2e.rig import backends
+from tests.e2e.rig.api import Object
+from tests.e2e.rig.cluster import Cluster
+
+PORT: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a Pod's server said."""
+
+    node: str
+    pod: str
+    client: str
+    """The address that it saw the client at."""
+
+
+def path(name: str, namespace: str = "default") -> str:
+    return f"/api/v1/namespaces/{namespace}/services/{name}"
+
+
+def create(
+    cluster: Cluster,
+    name: str,
+    selector: Mapping[str, str],
+    *,
+    policy: str = "Cluster",
+    family_policy: str = "SingleStack",
+    families: Sequence[str] = ("IPv4",),
+    annotations: Mapping[str, str] | None = None,
+    namespace: str = "default",
+    **spec: object,
+) -> Object:
+    """Create a Service of type LoadBalancer, port 80 to the Pods' port.
+
+    Args:
+        cluster: where.
+        name: of the Service.
+        selector: labels of its Pods.
+        policy: its externalTrafficPolicy.
+        family_policy: its ipFamilyPolicy.
+        families: its ipFamilies.
+        annotations: on the Service.
+        namespace: of the Service.
+        **spec: any further field of its spec, such as ``loadBalancerClass``.
+    """
+    body: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "annotations": dict(annotations or {})},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": dict(selector),
+            "ports": [{"name": "http", "port": PORT, "targetPort": backends.PORT, "protocol": "TCP"}],
+            "externalTrafficPolicy": policy,
+            "ipFamilyPolicy": family_policy,
+            "ipFamilies": list(families),
+            **spec,
+        },
+    }
+    return cluster.api.create(f"/api/v1/namespaces/{namespace}/services", body)
+
+
+def set_ingress(cluster: Cluster, name: str, *addresses: Address, namespace: str = "default") -> None:
+    """Give a Service its addresses by hand, as a provider would."""
+    ingress = [{"ip": str(address)} for address in addresses]
+    cluster.api.patch(f"{path(name, namespace)}/status", {"status": {"loadBalancer": {"ingress": ingress}}})
+
+
+def ingress(cluster: Cluster, name: str, namespace: str = "default") -> tuple[str, ...]:
+    """The addresses in a Service's status."""
+    status = cluster.api.get(path(name, namespace))["status"]
+    return tuple(each["ip"] for each in status.get("loadBalancer", {}).get("ingress", []))
+
+
+def fetch(cluster: Cluster, address: Address, port: int = PORT, timeout: float = 2) -> Answer:
+    """One HTTP request over a new TCP connection from the client on the LAN.
+
+    Raises:
+        OSError: refused, reset, timed out (``timeout`` in seconds), cut short.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with cluster.lan.client.run(lambda: socket.socket(family)) as connection:
+        connection.settimeout(timeout)
+        connection.connect((str(address), port))
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        received = bytearray()
+        while chunk := connection.recv(4096):
+            received += chunk
+    head, separator, content = bytes(received).partition(b"\r\n\r\n")
+    if not separator or b" 200 " not in head.splitlines()[0]:
+        raise ConnectionError(f"no answer, only {bytes(received)!r}")
+    return Answer(**json.loads(content))
