@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: test lint types imports unit e2e clean
+.PHONY: test lint types imports unit controlplane e2e clean
 .DEFAULT_GOAL := test
 
 test: lint types imports unit ## all that needs neither Go nor root
@@ -26,6 +26,16 @@ imports: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(PYTEST) tests/unit
+
+$(VENV)/.e2e: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[e2e]'
+	@touch $@
+
+controlplane: $(VENV)/.e2e ## Kubernetes from source, minutes the first time and cached after; KUBEBUILDER_ASSETS names another
+	$(BIN)/python -m tests.e2e.rig.binaries
+
+e2e: controlplane ## the story on a real control plane; needs root, nft, and Go for the first time
+	$(PYTEST) --durations=15 tests/e2e
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
