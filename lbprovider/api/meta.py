@@ -106,5 +106,5 @@ def _expression_matches(expression: LabelExpression, labels: Mapping[str, str]) 
 
 
 def to_builtins(value: Any) -> Any:
-    """A struct as the dicts, lists and strings that JSON is made of."""
+    """A struct as dicts, tuples (JSON's arrays), strings, numbers and booleans."""
     return msgspec.to_builtins(value)

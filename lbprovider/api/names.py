@@ -37,6 +37,10 @@ HEARTBEAT_SECRET: Final = "lbprovider-heartbeat"  # noqa: S105  (the Secret's na
 CONTROLLER_LEASE: Final = "lbprovider-controller"
 
 
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""What the API server takes as the name of an object: RFC 1123 section 2.1, in lower case."""
+
+
 def alias(annotations: Mapping[str, str], name: str) -> str | None:
     """The value of an annotation under any of its spellings, or None where none is set.
 
@@ -73,19 +77,21 @@ def address_of(name: str) -> IPAddress:
     """
     try:
         address = ip_address(name if "." in name else name.replace("-", ":"))
-    except ValueError:
+        meant = object_name(address)
+    except ValueError:  # the second statement's: an address with a zone
         raise InvalidObject(f"IPAllocation {name} metadata.name", "is not the name of an address") from None
-    if object_name(address) != name:
-        raise InvalidObject(f"IPAllocation {name} metadata.name", f"should be {object_name(address)}")
+    if meant != name:
+        raise InvalidObject(f"IPAllocation {name} metadata.name", f"should be {meant}")
     return address
 
 
 def segment_name(subnets: Iterable[IPNetwork], interface: str) -> str:
     """The name of the LAN that an interface is on: that of its lowest subnet (IPv4 first), else of the interface.
 
-    ``192.0.2.0-24``, ``2001-db8-0-0-0-0-0-0-64``, ``interface-eth0``. Both families of one interface are one LAN.
+    ``192.0.2.0-24``, ``2001-db8-0-0-0-0-0-0-64``, ``interface-eth0``. Both families of one interface are one LAN. An
+    interface whose name no object can have is written in hexadecimal (``interface.455448``), so that no two share one.
     """
     lowest = min(subnets, key=lambda net: (net.version, net.network_address.packed, net.prefixlen), default=None)
     if lowest is None:
-        return f"interface-{re.sub(r'[^a-z0-9.-]', '-', interface.lower()).strip('-.')}"
+        return f"interface-{interface}" if _SUBDOMAIN.fullmatch(interface) else f"interface.{interface.encode().hex()}"
     return f"{object_name(lowest.network_address)}-{lowest.prefixlen}"

@@ -52,5 +52,5 @@ def registration(lease: Lease) -> Registration | None:
     """What the Lease's owner registered; None where it carries nothing readable (an older or foreign Lease)."""
     try:
         return msgspec.json.decode(lease.metadata.annotations.get(ANNOTATION, ""), type=Registration)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the second: thousands of brackets in a field that we'd skip
         return None
