@@ -221,12 +221,12 @@ class Namespace:
         Args:
             argv: the program and its arguments.
             capabilities: the only ones it may have, as capabilities(7) spells them without ``cap_`` (none at all when
-                empty); all that we have when None.
+                empty), and it can gain none; all that we have when None.
         """
         allowed: list[str] = []
         if capabilities is not None:
             bound = ",".join(["-all", *(f"+{each}" for each in capabilities)])
-            allowed = [f"--bounding-set={bound}", f"--inh-caps={bound}"]
+            allowed = ["--no-new-privs", f"--bounding-set={bound}", f"--inh-caps={bound}"]
         inside = ["setpriv", "--pdeathsig=KILL", *allowed, "--", *argv]
         return ["nsenter", f"--net={self.path}", "--", *inside]
 

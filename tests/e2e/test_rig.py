@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS, Samples, interleaved, judge
+from lbprovider.lab.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
-from lbprovider.lab.prober import Prober
 from lbprovider.net import namespaces
 from tests.e2e.rig import nodes, planted, services
 from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually
@@ -31,20 +31,6 @@ TWO_NODES = pytest.mark.parametrize("cluster", [2], indirect=True, ids=["nodes=2
 def lan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
     with Lan(2, tmp_path_factory.mktemp("lan")) as made:
         yield made
-
-
-def _answered(prober: Prober, since: int = 0) -> bool:
-    return any(reply.at > since for reply in prober.samples().replies)
-
-
-def _from_first_reply(samples: Samples) -> Samples:
-    return samples.between(samples.replies[0].at, samples.sent[-1].at)
-
-
-def _ask_for(prober: Prober, milliseconds: int) -> None:
-    """Until the prober has asked for that long."""
-    until = time.monotonic_ns() + milliseconds * MS
-    eventually(lambda: prober.samples().sent[-1].at > until, f"the prober has asked for {milliseconds} ms")
 
 
 def test_the_control_plane_is_up_and_every_node_is_ready(cluster: Cluster) -> None:
@@ -173,23 +159,22 @@ def test_management_can_be_cut_without_the_lan_and_the_lan_without_management(cl
     def to_api() -> bool:
         return cluster.lan.spawn("dial", place, [sys.executable, "-c", dial]).wait() == 0
 
-    prober = cluster.lan.probe(cluster.lan.nodes["node1"].address4)  # the node's own kernel answers for it
-    eventually(lambda: _answered(prober), "node1 answers on the LAN")
+    eyes = Eyes(cluster.lan, cluster.lan.nodes["node1"].address4)  # the node's own kernel answers for it
+    eyes.answered()
     assert to_api()
     cluster.lan.cut_management("node1")
     assert not to_api()
-    cut = time.monotonic_ns()
-    eventually(lambda: _answered(prober, since=cut), "node1 still answers on the LAN")
+    eyes.answered(since=time.monotonic_ns())
     cluster.lan.heal("node1")
     cluster.lan.cut_cable("node1")
     unplugged = time.monotonic_ns() + 10 * MS  # what is under way may still arrive
     assert to_api()
-    _ask_for(prober, 200)
-    assert not _answered(prober, since=unplugged)
+    eyes.look_on(200)
+    assert eyes.verdict(since=unplugged).macs == ()
     assert place.carrier("eth0")
     cluster.lan.heal("node1")
-    eventually(lambda: _answered(prober, since=unplugged), "node1 answers on the LAN again")
-    prober.stop()
+    eyes.answered(since=unplugged)
+    eyes.close()
 
 
 @TWO_NODES
@@ -211,16 +196,17 @@ def test_pulling_the_cable_takes_the_carrier_and_putting_it_back_returns_it(lan:
 @FAMILIES
 def test_the_prober_measures_a_planted_gap(lan: Lan, address: Address, report: Report) -> None:
     owner = planted.responder(lan, "node1", address)
-    prober = lan.probe(address)
-    eventually(lambda: _answered(prober), "the responder answers")
+    eyes = Eyes(lan, address)
+    eyes.answered()
     owner.pause()
     paused = time.monotonic_ns()
-    _ask_for(prober, 300)
+    eyes.look_on(300)
     resumed = time.monotonic_ns()
     owner.resume()
-    eventually(lambda: _answered(prober, since=resumed), "the responder answers again")
-    _ask_for(prober, 100)
-    verdict = judge(_from_first_reply(prober.stop()))
+    eyes.answered(since=resumed)
+    eyes.look_on(100)
+    eyes.close()
+    verdict = eyes.verdict()
     report(f"planted gap of {(resumed - paused) / MS:.1f} ms: {verdict}")
     # What else is on this machine may keep the responder from the processor for a while after SIGCONT.
     assert resumed - paused <= verdict.silence.length <= resumed - paused + verdict.silence.lateness + 50 * MS
@@ -232,43 +218,38 @@ def test_the_prober_measures_a_planted_gap(lan: Lan, address: Address, report: R
 def test_two_planted_responders_are_seen_by_the_prober_and_by_the_capture(
     lan: Lan, address: Address, report: Report
 ) -> None:
-    capture = lan.capture()
-    eventually(lambda: capture.started, "the capture listens")
-    prober = lan.probe(address)
+    first, second = (lan.nodes[node].mac for node in ("node1", "node2"))
+    eyes = Eyes(lan, address)
     planted.responder(lan, "node1", address)
-    eventually(lambda: _answered(prober), "the first answers")
-    _ask_for(prober, 200)
-    alone = judge(_from_first_reply(prober.samples()))
-    assert alone.contests == ()
-    assert interleaved(capture.replies(address)) == ()
+    eyes.answered(by=first)
+    eyes.look_on(200)
+    assert eyes.verdict().contests == ()
+    assert eyes.contests() == ()
     planted.responder(lan, "node2", address)
-    eventually(lambda: len({reply.mac for reply in prober.samples().replies}) == 2, "the second answers too")
-    _ask_for(prober, 200)
-    verdict = judge(_from_first_reply(prober.stop()))
-    capture.stop()
+    eyes.answered(by=second)
+    eyes.look_on(200)
+    eyes.close()
+    verdict = eyes.verdict()
     report(f"two responders: {verdict}")
-    both = frozenset(node.mac for node in lan.nodes.values())
+    both = frozenset({first, second})
     assert [contest.macs for contest in verdict.contests] == [both]
-    assert [contest.macs for contest in interleaved(capture.replies(address))] == [both]
+    assert [contest.macs for contest in eyes.contests()] == [both]
 
 
 @FAMILIES
 def test_a_change_of_owners_is_no_contest(lan: Lan, address: Address) -> None:
-    capture = lan.capture()
-    eventually(lambda: capture.started, "the capture listens")
-    prober = lan.probe(address)
-    first = planted.responder(lan, "node1", address)
-    eventually(lambda: _answered(prober), "the first answers")
-    first.kill()
-    killed = time.monotonic_ns()
+    old, new = (lan.nodes[node].mac for node in ("node1", "node2"))
+    eyes = Eyes(lan, address)
+    owner = planted.responder(lan, "node1", address)
+    eyes.answered(by=old)
+    owner.kill()
     planted.responder(lan, "node2", address)
-    eventually(lambda: _answered(prober, since=killed + 10 * MS), "the second answers")
-    _ask_for(prober, 100)
-    verdict = judge(_from_first_reply(prober.stop()))
-    capture.stop()
-    assert verdict.macs == (lan.nodes["node1"].mac, lan.nodes["node2"].mac)
-    assert verdict.contests == ()
-    assert interleaved(capture.replies(address)) == ()
+    eyes.answered(by=new)
+    eyes.look_on(100)
+    eyes.close()
+    assert eyes.verdict().macs == (old, new)
+    assert eyes.verdict().contests == ()
+    assert eyes.contests() == ()
 
 
 def test_a_program_gets_only_the_capabilities_that_it_is_given(lan: Lan) -> None:
@@ -292,6 +273,5 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_sweep(tmp_path_f
         run.send(signal.SIGKILL)
         run.wait()
         eventually(lambda: not Path("/proc", sleeper).exists(), "what it had started is gone")
-        assert switch in namespaces.names()
     with Lan(1, directory):
         assert switch not in namespaces.names()

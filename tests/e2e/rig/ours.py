@@ -1,6 +1,9 @@
 """lbprovider itself in the rig: its CRDs and RBAC as shipped, and its two programs as the manifests start them."""
 
+import contextlib
+import http.client
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +12,7 @@ from lbprovider.api.names import API_VERSION, object_name
 from lbprovider.lab.frames import Address
 from lbprovider.lab.lan import CONTROL
 from lbprovider.lab.process import Process
+from lbprovider.net.namespaces import Namespace
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.cluster import API_PORT, NAMESPACE, Cluster
 from tests.e2e.rig.python import ROOT, script
@@ -17,14 +21,12 @@ from tests.e2e.rig.waiting import eventually
 CONFIG: Final = ROOT / "config"
 CONTROLLER: Final = "lbprovider-controller"
 SPEAKER: Final = "lbprovider-speaker"
+HTTP_PORT: Final = 7473
 GROUP: Final = f"/apis/{API_VERSION}"
 
 
 def install(cluster: Cluster, config: Path = CONFIG) -> None:
     """Apply the CRDs and the RBAC and wait until the API server serves our kinds."""
-    if cluster.api.find(f"/api/v1/namespaces/{NAMESPACE}") is None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        cluster.api.create("/api/v1/namespaces", body)
     for folder in ("crd", "rbac"):
         cluster.kubectl("apply", "-k", str(config / folder))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
@@ -69,10 +71,10 @@ def settled(cluster: Cluster, address: Address, *, within: float = 30) -> str:
 
 
 def start_controller(cluster: Cluster, name: str = "controller-1", arguments: Sequence[str] = ()) -> Process:
-    """Start a controller beside the API server, with the token of its ServiceAccount."""
+    """Start a controller beside the API server, with the token of its ServiceAccount and no capability."""
     kubeconfig = cluster.kubeconfig_of(name, cluster.token_of(CONTROLLER))
     argv = [script("lbprovider"), "controller", "--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE, *arguments]
-    return cluster.lan.spawn(name, cluster.lan.control, argv, env=_environment(name))
+    return cluster.lan.spawn(name, cluster.lan.control, argv, env=_environment(name), capabilities=())
 
 
 def start_speaker(
@@ -105,6 +107,16 @@ def start_speaker(
     }
     place = cluster.lan.nodes[node].namespace
     return cluster.lan.spawn(name, place, argv, env=environment, capabilities=capabilities)
+
+
+def health(where: Namespace, path: str = "/readyz", port: int = HTTP_PORT) -> tuple[int, str]:
+    """What one of our programs says at its HTTP port: the status and the body; OSError when nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    with contextlib.closing(connection):
+        connection.sock = where.run(lambda: socket.create_connection(("127.0.0.1", port), timeout=5))
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8")
 
 
 def _environment(name: str) -> dict[str, str]:

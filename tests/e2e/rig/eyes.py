@@ -1,0 +1,53 @@
+"""Everything that looks at one address of the LAN: the client's prober, and the capture on the switch beside it."""
+
+import time
+
+from lbprovider.lab.frames import Address
+from lbprovider.lab.judge import MS, Contest, Reply, Verdict, interleaved, judge
+from lbprovider.lab.lan import Lan
+from tests.e2e.rig.waiting import eventually
+
+
+class Eyes:
+    """They look from construction to :meth:`close`, or to the end of the LAN.
+
+    Args:
+        lan: where.
+        address: what they look at.
+    """
+
+    def __init__(self, lan: Lan, address: Address) -> None:
+        self.address = address
+        self.capture = lan.capture()
+        eventually(lambda: self.capture.started, "the capture listens")
+        self.prober = lan.probe(address)
+        eventually(lambda: self.prober.samples().sent, "the prober asks")
+
+    def answered(self, *, since: int = 0, by: str | None = None, within: float = 30) -> Reply:
+        """Wait for the first reply since an instant, by a MAC if one is named; ``within`` seconds."""
+
+        def first() -> Reply | None:
+            replies = self.prober.samples().replies
+            return next((each for each in replies if each.at > since and by in {None, each.mac}), None)
+
+        return eventually(first, f"{self.address} is answered by {by or 'anybody'}", within=within)
+
+    def look_on(self, milliseconds: int) -> None:
+        """Until the prober has asked for that much longer."""
+        until = time.monotonic_ns() + milliseconds * MS
+        eventually(lambda: self.prober.samples().sent[-1].at > until, f"{milliseconds} ms more of {self.address}")
+
+    def verdict(self, since: int | None = None) -> Verdict:
+        """What the client saw from an instant on, or from the first reply on when None."""
+        samples = self.prober.samples()
+        begin = since if since is not None else samples.replies[0].at
+        return judge(samples.between(begin, time.monotonic_ns()))
+
+    def contests(self) -> tuple[Contest, ...]:
+        """When two claimed the address at once, as the switch saw it: answers to anybody, not to the prober alone."""
+        return interleaved(self.capture.replies(self.address))
+
+    def close(self) -> None:
+        """End both; what they saw stays."""
+        self.prober.stop()
+        self.capture.stop()
