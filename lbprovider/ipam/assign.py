@@ -14,6 +14,8 @@ from lbprovider.ipam.request import Request
 from lbprovider.ipam.search import Grant, Rule, Search
 from lbprovider.ipam.sharing import HARMFUL, clashes
 
+__all__ = ["Assigned", "Grant", "Rule", "assign", "start_order"]
+
 
 class _Verdict(IntEnum):
     """What becomes of an address that the Service holds; the better one first."""
