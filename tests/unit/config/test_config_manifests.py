@@ -1,0 +1,299 @@
+"""What kubectl apply -k config/default installs: read as YAML, so that it needs neither kubectl nor a cluster."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from lbprovider import __version__
+from lbprovider.api import names
+from lbprovider.cli.main import app
+from lbprovider.settings import ControllerSettings, SpeakerSettings
+
+ROOT: Final = Path(__file__).parents[3]
+NAMESPACE: Final = "lbprovider-system"
+OWN_GROUPS: Final = {"lbprovider.io", "", "coordination.k8s.io"}
+
+Manifest = dict[str, Any]
+
+
+def load(folder: Path) -> list[Manifest]:
+    """All objects of a kustomization, in its order."""
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    found: list[Manifest] = []
+    for entry in listed:
+        path = folder / entry
+        found += load(path) if path.is_dir() else yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed() -> list[Manifest]:
+    return load(ROOT / "config" / "default")
+
+
+def one(installed: list[Manifest], kind: str, name: str) -> Manifest:
+    (found,) = (each for each in installed if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+@pytest.fixture
+def controller(installed: list[Manifest]) -> Manifest:
+    return one(installed, "Deployment", "lbprovider-controller")
+
+
+@pytest.fixture
+def speaker(installed: list[Manifest]) -> Manifest:
+    return one(installed, "DaemonSet", "lbprovider-speaker")
+
+
+@pytest.fixture(params=["controller", "speaker"])
+def program(request: pytest.FixtureRequest) -> Manifest:
+    found: Manifest = request.getfixturevalue(request.param)
+    return found
+
+
+def pod(workload: Manifest) -> Manifest:
+    found: Manifest = workload["spec"]["template"]["spec"]
+    return found
+
+
+def container(workload: Manifest) -> Manifest:
+    (only,) = pod(workload)["containers"]
+    found: Manifest = only
+    return found
+
+
+def env(workload: Manifest) -> dict[str, str]:
+    return {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container(workload)["env"]}
+
+
+def test_everything_has_its_place_and_nothing_is_there_twice(installed: list[Manifest]) -> None:
+    seen = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in installed]
+    assert len(seen) == len(set(seen))
+    cluster_wide = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    for kind, namespace, name in seen:
+        assert namespace == (None if kind in cluster_wide else NAMESPACE), name
+    for each in installed:
+        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "lbprovider"
+
+
+def test_nothing_secret_is_shipped(installed: list[Manifest]) -> None:
+    assert "Secret" not in {each["kind"] for each in installed}
+
+
+def test_the_namespace_lets_the_speaker_into_the_nodes_network(installed: list[Manifest]) -> None:
+    labels = one(installed, "Namespace", NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+def test_both_run_one_image_of_this_version(program: Manifest) -> None:
+    assert container(program)["image"] == "lbprovider"
+    kustomization = yaml.safe_load((ROOT / "config" / "default" / "kustomization.yaml").read_text(encoding="utf-8"))
+    (image,) = kustomization["images"]
+    assert (image["name"], image["newTag"]) == ("lbprovider", __version__)
+    assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_a_workload_selects_its_own_pods_only(controller: Manifest, speaker: Manifest) -> None:
+    for workload in (controller, speaker):
+        selector = workload["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+    assert controller["spec"]["selector"] != speaker["spec"]["selector"]
+
+
+def test_arguments_and_environment_are_those_that_the_command_line_knows(program: Manifest) -> None:
+    name, *arguments = container(program)["args"]
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]  # typer's app is a group
+    flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+    assert {argument.partition("=")[0] for argument in arguments if argument.startswith("--")} <= flags
+    variables = {parameter.envvar for parameter in command.params} - {None}
+    given = {variable["name"] for variable in container(program)["env"]}
+    assert given <= variables
+    # What has no default, or one that is right for one Pod only, comes from the Pod.
+    assert {"POD_NAMESPACE"} | ({"NODE_NAME", "POD_NAME"} & variables) == given
+
+
+def test_the_namespace_is_the_pods(program: Manifest) -> None:
+    assert env(program)["POD_NAMESPACE"] == "metadata.namespace"
+
+
+def test_replicas_are_told_apart_by_the_pods_name(controller: Manifest) -> None:
+    assert env(controller)["POD_NAME"] == "metadata.name"
+
+
+def test_a_speaker_knows_its_node(speaker: Manifest) -> None:
+    assert env(speaker)["NODE_NAME"] == "spec.nodeName"
+
+
+def test_probes_ask_the_port_that_is_served(program: Manifest) -> None:
+    ports = {port["name"]: port["containerPort"] for port in container(program)["ports"]}
+    assert ports["http"] == ControllerSettings(namespace="n", identity="i").http_port
+    assert ports["http"] == SpeakerSettings(namespace="n", node_name="n").http_port
+    assert container(program)["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container(program)["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_containers_may_do_little(program: Manifest) -> None:
+    security = container(program)["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"]["drop"] == ["ALL"]
+    assert pod(program)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "privileged" not in security
+    assert "volumes" not in pod(program)
+
+
+def test_requests_are_there_and_no_limit_throttles(program: Manifest) -> None:
+    assert container(program)["resources"].keys() == {"requests"}
+    assert container(program)["resources"]["requests"].keys() == {"cpu", "memory"}
+
+
+def test_the_controller_is_nobody_and_there_are_two_apart(controller: Manifest) -> None:
+    assert controller["spec"]["replicas"] == 2
+    security = pod(controller)["securityContext"]
+    assert (security["runAsNonRoot"], security["runAsUser"], security["runAsGroup"]) == (True, 65534, 65534)
+    assert "add" not in container(controller)["securityContext"]["capabilities"]
+    assert "hostNetwork" not in pod(controller)
+    affinity = pod(controller)["affinity"]["podAntiAffinity"]
+    # Required, the second would never start in a cluster of one node.
+    (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
+    assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert term["podAffinityTerm"]["labelSelector"] == controller["spec"]["selector"]
+
+
+def test_the_speaker_is_root_in_the_nodes_network_with_one_capability(speaker: Manifest) -> None:
+    assert pod(speaker)["hostNetwork"] is True
+    assert pod(speaker)["dnsPolicy"] == "Default"
+    assert pod(speaker)["securityContext"]["runAsUser"] == 0
+    assert container(speaker)["securityContext"]["capabilities"]["add"] == ["NET_RAW"]
+
+
+def test_the_speakers_ports_are_the_nodes(speaker: Manifest) -> None:
+    settings = SpeakerSettings(namespace="n", node_name="n")
+    ports = {port["name"]: port for port in container(speaker)["ports"]}
+    assert ports["heartbeat"]["protocol"] == "UDP"
+    assert ports["heartbeat"]["containerPort"] == settings.heartbeat_port
+    # In hostNetwork the API server refuses any other hostPort.
+    assert all(port["hostPort"] == port["containerPort"] for port in ports.values())
+
+
+def test_the_speaker_stays_whatever_befalls_its_node(speaker: Manifest) -> None:
+    assert pod(speaker)["tolerations"] == [{"operator": "Exists"}]
+    assert pod(speaker)["priorityClassName"] == "system-node-critical"
+
+
+def test_speakers_are_replaced_one_at_a_time_and_have_the_time_to_hand_over(speaker: Manifest) -> None:
+    assert speaker["spec"]["updateStrategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
+    }
+    longest_move, leaving = 2 * 5, 5  # seconds: 2 x hold at 500 nodes, and C10 of the election's rules
+    assert pod(speaker)["terminationGracePeriodSeconds"] > longest_move + leaving
+
+
+def test_each_runs_as_its_own_service_account(controller: Manifest, speaker: Manifest) -> None:
+    assert pod(controller)["serviceAccountName"] == "lbprovider-controller"
+    assert pod(speaker)["serviceAccountName"] == "lbprovider-speaker"
+
+
+Rule = tuple[str, str, str, str]
+
+
+def granted(installed: list[Manifest], account: str) -> set[Rule]:
+    """(scope, resource, name or *, verb), of all roles bound to a ServiceAccount."""
+    found: set[Rule] = set()
+    for binding in installed:
+        if not binding["kind"].endswith("RoleBinding"):
+            continue
+        (subject,) = binding["subjects"]
+        assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", NAMESPACE)
+        if subject["name"] != account:
+            continue
+        role = one(installed, binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        scope = role["metadata"].get("namespace", "cluster")
+        for rule in role["rules"]:
+            found |= {
+                (scope, f"{resource}.{group}".rstrip("."), name, verb)
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+                for name in rule.get("resourceNames", ["*"])
+                for verb in rule["verbs"]
+            }
+    return found
+
+
+def test_no_rule_is_a_wildcard(installed: list[Manifest]) -> None:
+    for role in (each for each in installed if each["kind"] in ("Role", "ClusterRole")):
+        for rule in role["rules"]:
+            assert set(rule["apiGroups"]) <= OWN_GROUPS
+            assert "*" not in (*rule["resources"], *rule["verbs"])
+            assert "nonResourceURLs" not in rule
+
+
+def test_every_rule_names_what_needs_it() -> None:
+    for path in (ROOT / "config" / "rbac").glob("*.yaml"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            if line.startswith("  - apiGroups:"):
+                assert lines[number - 1].startswith("  # "), f"{path.name}:{number + 1}"
+
+
+def test_only_the_controller_says_what_is_allocated(installed: list[Manifest]) -> None:
+    speaker, controller = granted(installed, "lbprovider-speaker"), granted(installed, "lbprovider-controller")
+    writes = {"create", "update", "patch", "delete"}
+    of_allocations = {rule for rule in controller | speaker if rule[1] == "ipallocations.lbprovider.io"}
+    assert {rule for rule in speaker if rule[3] in writes} & of_allocations == set()
+    assert {rule[3] for rule in controller & of_allocations} >= {"create", "delete"}
+    assert not any(resource.startswith("services") for _, resource, _, _ in speaker)
+
+
+def test_nobody_writes_a_service_but_its_status(installed: list[Manifest]) -> None:
+    rules = granted(installed, "lbprovider-controller")
+    assert {verb for _, resource, _, verb in rules if resource == "services"} == {"get", "list", "watch"}
+    assert {verb for _, resource, _, verb in rules if resource == "services/status"} == {"patch"}
+
+
+@pytest.mark.parametrize("account", ["lbprovider-controller", "lbprovider-speaker"])
+def test_secrets_leases_pools_and_advertisements_stay_in_the_own_namespace(
+    installed: list[Manifest], account: str
+) -> None:
+    home = re.compile(r"secrets|leases\..*|(ipaddresspools|l2advertisements)(/status)?\..*")
+    for scope, resource, name, verb in granted(installed, account):
+        if home.fullmatch(resource):
+            assert scope == NAMESPACE, resource
+        if resource == "secrets" and verb != "create":  # at creation RBAC knows no name
+            assert name == names.HEARTBEAT_SECRET
+        if account == "lbprovider-controller" and resource.startswith("leases") and verb in ("get", "update"):
+            assert name == names.CONTROLLER_LEASE
+
+
+def test_a_speaker_sees_one_namespace_and_only_whether_it_is_there(installed: list[Manifest]) -> None:
+    rules = {rule for rule in granted(installed, "lbprovider-speaker") if rule[1] == "namespaces"}
+    assert rules == {("cluster", "namespaces", "kube-system", "get")}
+
+
+def test_the_dockerfile_builds_one_small_image_that_is_not_root() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    build, final = re.split(r"\n(?=FROM )", text)[1:]
+    assert text.split("FROM")[0].rstrip().endswith("ARG BASE=docker.io/library/python:3.13-slim")
+    assert build.startswith("FROM ${BASE} AS build\n")
+    assert final.startswith("FROM ${BASE}\n")
+    assert 'ENTRYPOINT ["lbprovider"]' in final
+    assert "USER 65534:65534" in final
+    assert "apt" not in text
+    assert not re.search(r"^RUN .*pip install", final, re.MULTILINE)
+
+
+def test_all_that_the_dockerfile_copies_reaches_the_builder() -> None:
+    wanted = set()
+    for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            wanted |= set(line.split()[1:-1])
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {f"!{path}" for path in wanted} == {line for line in ignore if line.startswith("!")}
+    assert all((ROOT / path).exists() for path in wanted)
