@@ -190,8 +190,14 @@ class Lan:
         """Cut the node off from the API server; its LAN goes on."""
         self.switch.enslave(f"mgmt-{node}", None)
 
+    def power_off(self, node: str) -> None:
+        """Take the node's power: its programs end without a word, and its carriers go, as its kernel would go on."""
+        for bridge in ("lan", "mgmt"):
+            self.switch.down(f"{bridge}-{node}")
+        self.nodes[node].namespace.evict()
+
     def heal(self, node: str) -> None:
-        """Undo whatever of these was done to the node."""
+        """Undo whatever of these was done to the node's networks; its programs are the caller's to start again."""
         for bridge in ("lan", "mgmt"):
             self.switch.enslave(f"{bridge}-{node}", bridge)
             self.switch.up(f"{bridge}-{node}")
@@ -259,3 +265,4 @@ def sweep() -> None:
         found = _NAME.fullmatch(name)
         if found and _started(int(found["pid"])) != int(found["start"]):
             namespaces.evict(name)
+            namespaces.forget(name)

@@ -230,9 +230,9 @@ class Namespace:
         inside = ["setpriv", "--pdeathsig=KILL", *allowed, "--", *argv]
         return ["nsenter", f"--net={self.path}", "--", *inside]
 
-    def processes(self) -> tuple[int, ...]:
-        """The processes that are inside, other than this one."""
-        return occupants(self.name)
+    def evict(self) -> None:
+        """SIGKILL every process that is inside, other than this one."""
+        evict(self.name)
 
 
 def names() -> tuple[str, ...]:
@@ -269,8 +269,7 @@ def occupants(name: str) -> tuple[int, ...]:
 
 
 def evict(name: str) -> None:
-    """End what still runs in a namespace and take its name away."""
+    """SIGKILL every process in a namespace, other than this one."""
     for pid in occupants(name):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    forget(name)

@@ -178,6 +178,42 @@ def test_management_can_be_cut_without_the_lan_and_the_lan_without_management(cl
 
 
 @TWO_NODES
+def test_a_node_without_power_is_gone_and_comes_back(cluster: Cluster) -> None:
+    address = ADDRESSES[0]
+    pod = Pod(cluster, "powered", "node1", {"app": "powered"})
+    services.create(cluster, "powered", {"app": "powered"})
+    services.set_ingress(cluster, "powered", address)
+    owner = planted.responder(cluster.lan, "node1", address)
+    cluster.lan.client.flush_neighbours("eth0")
+    eventually(lambda: services.fetch(cluster, address), "it serves")
+    cluster.lan.power_off("node1")
+    assert owner.wait() == -signal.SIGKILL
+    assert pod.server.wait() == -signal.SIGKILL
+    assert not cluster.lan.nodes["node1"].namespace.carrier("eth0")
+    with pytest.raises(OSError, match=r"timed out|unreachable"):
+        services.fetch(cluster, address, timeout=0.5)
+    cluster.lan.heal("node1")
+    cluster.start_proxy("node1")
+    pod.serve()
+    planted.responder(cluster.lan, "node1", address)
+    eventually(lambda: services.fetch(cluster, address), "it serves again")
+    cluster.api.delete(services.path("powered"))
+    pod.gone()
+
+
+@TWO_NODES
+def test_the_api_server_can_crash_and_come_back_with_all_that_it_knew(cluster: Cluster) -> None:
+    services.create(cluster, "kept", {"app": "kept"})
+    cluster.apiserver.kill()
+    with pytest.raises(OSError, match=r"refused|reset|RemoteDisconnected"):
+        cluster.api.get(services.path("kept"))
+    cluster.restart_apiserver()
+    mark = cluster.audit.mark()
+    cluster.api.delete(services.path("kept"))
+    assert cluster.audit.requests(lambda each: each.name == "kept" and each.verb == "delete", since=mark)
+
+
+@TWO_NODES
 def test_a_node_can_be_called_not_ready(cluster: Cluster) -> None:
     for ready, status in ((False, "Unknown"), (True, "True")):
         nodes.set_ready(cluster.api, "node2", ready=ready)

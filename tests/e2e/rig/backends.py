@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from lbprovider.lab.process import Process
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.python import program
@@ -14,7 +13,7 @@ from tests.e2e.rig.waiting import eventually
 
 PORT: Final = 8080
 _FIRST: Final = 10
-_numbers = itertools.count(_FIRST)
+_numbers = itertools.count()
 
 
 class Pod:
@@ -40,7 +39,7 @@ class Pod:
         self.path = f"/api/v1/namespaces/{namespace}/pods/{name}"
         self._place.namespace.add_address("cni0", str(self.address4), 32)
         self._place.namespace.add_address("cni0", str(self.address6), 128)
-        self.server = self._serve()
+        self.serve()
         body: Object = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -53,12 +52,13 @@ class Pod:
         cluster.api.create(f"/api/v1/namespaces/{namespace}/pods", body)
         self.set_ready(ready=True)
 
-    def _serve(self) -> Process:
+    def serve(self) -> None:
+        """Start the Pod's server, as its kubelet does again when the node is back."""
         addresses = [str(self.address4), str(self.address6)]
         argv = program("webserver", self.node, self.name, str(PORT), *addresses)
         server = self._cluster.lan.spawn(f"pod-{self.name}", self._place.namespace, argv)
-        eventually(lambda: "serving" in server.tail(), f"Pod {self.name} serves")
-        return server
+        eventually(lambda: "serving" in server.tail(1), f"Pod {self.name} serves")
+        self.server = server
 
     def set_ready(self, *, ready: bool) -> None:
         """Say that the Pod is ready, or that it isn't; its server goes on."""

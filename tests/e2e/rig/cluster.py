@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from lbprovider.lab.lan import CONTROL, PODS4, PODS6, Lan, LanNode
+from lbprovider.lab.lan import CONTROL, PODS4, PODS6, Lan
 from lbprovider.lab.process import Process
 from tests.e2e.rig import audit, nodes, pki
 from tests.e2e.rig.api import Api, Object
@@ -62,13 +62,15 @@ class Cluster:
             self._undo = undo
             self.lan = undo.enter_context(Lan(size, directory))
             self._start_etcd()
-            server = self._start_apiserver()
+            self.apiserver = self._start_apiserver()
             self.audit = audit.Audit(directory / "audit.log")
             self.api = self.api_as_token(self._tokens["admin"])
             self.kubeconfig = self.kubeconfig_of("admin", self._tokens["admin"])
-            eventually(lambda: self._ready(server), "the API server is ready", within=120)
+            self._await_apiserver()
             self._start_controller_manager()
-            self.proxies: Mapping[str, Process] = {name: self._join(node) for name, node in self.lan.nodes.items()}
+            for node in self.lan.nodes.values():
+                nodes.register(self.api, node)
+                self.start_proxy(node.name)
             eventually(lambda: self.api.find("/api/v1/namespaces/default"), "namespace default is there")
             self._undo = undo.pop_all()
 
@@ -122,9 +124,17 @@ class Cluster:
         }
         return self._run("kube-apiserver", self.binaries.apiserver, flags)
 
-    def _ready(self, server: Process) -> bool:
-        assert server.running, f"kube-apiserver ended:\n{server.tail()}"
-        return self.api.text("/readyz") == "ok"
+    def _await_apiserver(self) -> None:
+        def ready() -> bool:
+            assert self.apiserver.running, f"kube-apiserver ended:\n{self.apiserver.tail()}"
+            return self.api.text("/readyz") == "ok"
+
+        eventually(ready, "the API server is ready", within=120)
+
+    def restart_apiserver(self) -> None:
+        """Start the API server again after ``apiserver.kill()``; it is ready on return."""
+        self.apiserver = self._start_apiserver()
+        self._await_apiserver()
 
     def _start_controller_manager(self) -> None:
         flags = {
@@ -140,8 +150,9 @@ class Cluster:
         argv = [str(program), *(f"--{flag}={value}" for flag, value in flags.items())]
         return self.lan.spawn(name, self.lan.control, argv)
 
-    def _join(self, node: LanNode) -> Process:
-        nodes.register(self.api, node)
+    def start_proxy(self, name: str) -> Process:
+        """Start a node's kube-proxy; at the cluster's start this has been done."""
+        node = self.lan.nodes[name]
         user = "system:kube-proxy"
         kubeconfig = self.kubeconfig_of(f"kube-proxy-{node.name}", self._tokens[user])
         configuration = nodes.proxy_configuration(node, kubeconfig, f"{PODS4},{PODS6}")

@@ -21,6 +21,7 @@ def main() -> None:
     given = parser.parse_args()
     hurry()
     with Tap(given.interface, promiscuous=True) as tap:
+        print("answering", flush=True)  # noqa: T201 - whoever reads the log waits for it
         while True:
             tap.wait(time.monotonic_ns() + _SECOND)
             for seen in tap.receive():
