@@ -1,1 +1,20 @@
-"""To come."""
+"""The controller: gives Services of type LoadBalancer their addresses, and keeps Segments. An application over kopf.
+
+It promises:
+
+- An address that a Service's status shows has an IPAllocation that names the Service; the IPAllocation is written first
+  and let go last. Two controllers at once, leaders or not, never give one address twice: the API server refuses the
+  second IPAllocation, and whoever was slower learns from it and chooses again.
+- After a start everything is listed and adopted before anything is given; a crash between any two writes heals so.
+- Whoever lost the Lease stops writing by its own clock, before another can hold it.
+- A Service is written to when something differs, with at most two writes for a new one; one that never was ours is
+  never touched. Conditions and Events tell of changes, once, with the reasons of ``ipam.reasons``.
+- One object that can't be read, or a write that fails, is named and tried again; the others go on.
+
+It never adds a finalizer, never announces, and never asks how an address is announced.
+
+From the outside in: ``app`` the process · ``startup`` what must be there · ``leading`` one term, and how all parts hang
+together · ``watching`` kopf · ``sweeping`` what watches lose · ``inventory`` what is known · ``services`` ``deciding``
+``allocations`` from a Service to its writes · ``freeing`` ``writer`` who is next · ``pools`` ``speakers`` ``placing``
+``segments`` where addresses come from and where they are announced · ``guard`` ``tasks`` small tools.
+"""

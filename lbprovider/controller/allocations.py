@@ -1,0 +1,196 @@
+"""The ledger and the IPAllocations that it stands for: an address is reserved at once, and then written.
+
+A decision is made on the ledger and goes into it before anything is awaited, so two Services that are decided one after
+the other can't choose the same. What the ledger says and the API server has yet to take is *open*. Each write is a
+creation, or a compare-and-swap on what the decision was based on: whoever was faster is learnt from, never overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+import msgspec
+import structlog
+
+from lbprovider.api import names
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
+from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.names import IPAddress
+from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.controller.inventory import Change, Store
+from lbprovider.errors import Conflict, InvalidObject, KindMissing, NotFound
+from lbprovider.ipam.ledger import Ledger
+from lbprovider.kube.ports import Api, Unreadable
+
+ATTEMPTS: Final = 4
+"""Swaps tried in a row: a speaker's status may come between, and changes nothing that we decided on."""
+
+log = structlog.get_logger(__name__)
+
+
+class Allocations:
+    """Keeps the API server's IPAllocations as the ledger has them.
+
+    Args:
+        api: the API server.
+        store: its IPAllocations as they are known.
+        ledger: empty; filled from ``store`` here, and from then on the one to decide on.
+        changed: called with the claims of an address before and after, when somebody else changed it.
+        freed: called when an address has become free, or has fewer holders.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        store: Store[IPAllocation],
+        ledger: Ledger,
+        *,
+        changed: Callable[[tuple[ServiceClaim, ...]], None],
+        freed: Callable[[], None],
+    ) -> None:
+        self.ledger = ledger
+        self.loads: Counter[str] = Counter()
+        """Of how many addresses each node is the first choice, reserved ones included."""
+        self._api = api
+        self._store = store
+        self._changed = changed
+        self._freed = freed
+        self._open: dict[IPAddress, IPAllocationSpec | None] = {}
+        self._locks: WeakValueDictionary[IPAddress, asyncio.Lock] = WeakValueDictionary()
+        for key in (*store.objects, *store.unreadables):
+            if (address := _address(key)) is not None:
+                self._restore(address)
+        store.subscribe(self._observed)
+
+    def plan(self, address: IPAddress, spec: IPAllocationSpec | None) -> None:
+        """What the IPAllocation is to be (None: gone). Decisions count it from now on; ``settle`` writes it."""
+        stored = self._stored(address)
+        if spec == stored and address not in self._open:
+            return
+        self._open.setdefault(address, stored)
+        self._put(address, spec)
+
+    async def settle(self, address: IPAddress) -> None:
+        """Writes what was planned; where it fails, the ledger has again what the API server has.
+
+        Raises:
+            Conflict: somebody else was faster; decide again.
+            ClusterError: the API server didn't take it.
+        """
+        lock = self._locks.get(address)
+        if lock is None:
+            lock = self._locks[address] = asyncio.Lock()
+        async with lock:
+            if address not in self._open:
+                return
+            base = self._open[address]
+            try:
+                await self._write(address, base)
+            except BaseException:
+                del self._open[address]
+                self._restore(address)
+                if (there := self._stored(address)) is not None:
+                    self._changed(there.services)
+                raise
+            stored = self._stored(address)
+            if self.ledger.get(address) == stored:
+                del self._open[address]
+            else:
+                # More was planned while this was written: whoever did that settles it.
+                self._open[address] = stored
+            if _fewer(base, stored):
+                self._freed()
+
+    def holds(self, address: IPAddress, uid: str) -> bool:
+        """Whether the API server's IPAllocation names the Service."""
+        stored = self._stored(address)
+        return stored is not None and any(claim.uid == uid for claim in stored.services)
+
+    def _observed(self, change: Change[IPAllocation]) -> None:
+        address = _address(change.key)
+        if address is None or address in self._open:
+            return
+        before, now = self.ledger.get(address), self._stored(address)
+        if before == now:
+            return
+        self._restore(address)
+        self._changed((before.services if before else ()) + (now.services if now else ()))
+        if _fewer(before, now):
+            self._freed()
+
+    def _stored(self, address: IPAddress) -> IPAllocationSpec | None:
+        obj = self._store.objects.get(names.object_name(address))
+        return None if obj is None else obj.spec
+
+    def _restore(self, address: IPAddress) -> None:
+        stored = self._stored(address)
+        if stored is None and names.object_name(address) in self._store.unreadables:
+            # It is there and can't be read: held, by whomever. Without Services nobody gets it.
+            stored = IPAllocationSpec(address=str(address), pool="")
+        self._put(address, stored)
+
+    def _put(self, address: IPAddress, spec: IPAllocationSpec | None) -> None:
+        before = self.ledger.get(address)
+        if before is not None:
+            self.loads.subtract(before.nodes[:1])
+        if spec is None:
+            self.ledger.drop(address)
+        else:
+            self.ledger.put(spec)
+            self.loads.update(spec.nodes[:1])
+
+    async def _write(self, address: IPAddress, base: IPAllocationSpec | None) -> None:
+        name = names.object_name(address)
+        for _ in range(ATTEMPTS):
+            stored = self._store.objects.get(name)
+            wanted = self.ledger.get(address)
+            if wanted == (stored.spec if stored else None):
+                return
+            if base != (stored.spec if stored else None) or (stored is None and name in self._store.unreadables):
+                break
+            try:
+                if wanted is None and stored is not None:
+                    meta = stored.metadata
+                    await self._api.delete(ALLOCATIONS, name, uid=meta.uid, resource_version=meta.resource_version)
+                    self._store.deleted(stored)
+                elif wanted is not None and stored is not None:
+                    swapped = msgspec.structs.replace(stored, spec=wanted)
+                    self._store.changed(await self._api.replace(ALLOCATIONS, swapped))
+                elif wanted is not None:
+                    made = IPAllocation(metadata=ObjectMeta(name=name), spec=wanted)
+                    self._store.changed(await self._api.create(ALLOCATIONS, made))
+            except (Conflict, NotFound) as error:
+                if isinstance(error, KindMissing):
+                    raise
+                await self._learn(name, stored)
+            else:
+                return
+        raise Conflict(f"IPAllocation {name} was changed by somebody else", status=409, reason="Contested")
+
+    async def _learn(self, name: str, stored: IPAllocation | None) -> None:
+        try:
+            self._store.changed(await self._api.get(ALLOCATIONS, name))
+        except KindMissing:
+            raise
+        except NotFound:
+            if stored is not None:
+                self._store.deleted(stored)
+        except InvalidObject as error:
+            self._store.unreadable(Unreadable(ALLOCATIONS.kind, ObjectMeta(name=name), error.what))
+
+
+def _fewer(before: IPAllocationSpec | None, now: IPAllocationSpec | None) -> bool:
+    return before is not None and (now is None or len(now.services) < len(before.services))
+
+
+def _address(name: str) -> IPAddress | None:
+    try:
+        return names.address_of(name)
+    except InvalidObject as error:
+        # The CRD refuses such names; one that is there all the same holds no address.
+        log.warning("an IPAllocation is passed by", error=str(error))
+        return None

@@ -1,0 +1,169 @@
+"""What a Service gets: the room ``ipam`` asked on what is known now, and its answer entered into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from lbprovider.api.allocation import IPAllocationSpec
+from lbprovider.api.core import Service
+from lbprovider.api.meta import Condition
+from lbprovider.api.names import IPAddress
+from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.inventory import Inventory
+from lbprovider.ipam.assign import Assigned, assign, start_order
+from lbprovider.ipam.ranges import family_of
+from lbprovider.ipam.reasons import QUIET, Reason, Refused
+from lbprovider.ipam.request import Request, is_ours, request_of
+from lbprovider.ipam.sharing import joined
+from lbprovider.settings import ControllerSettings
+
+CONDITION: Final = "lbprovider.io/AddressesAssigned"
+"""On each Service of ours: True while it has an address; its reason is one of ``ipam.reasons``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a Service is to look like.
+
+    Args:
+        addresses: all that it has, in order.
+        condition: what is said of it.
+        release: what it lets go once its status doesn't show it any more.
+    """
+
+    addresses: tuple[IPAddress, ...]
+    condition: Condition
+    release: tuple[IPAddress, ...]
+
+
+class Places(Protocol):
+    """Says where an address is announced; ``placing.Placing`` does."""
+
+    def place(self, spec: IPAllocationSpec, beside: tuple[str, ...] = (), *, fresh: bool) -> IPAllocationSpec:
+        """Fills in LAN and nodes of an IPAllocation."""
+        ...
+
+
+class Decisions:
+    """Decides, and enters what it decided into the ledger; never waits, never writes.
+
+    Args:
+        inventory: what is known of the cluster.
+        allocations: the ledger, and who writes it.
+        places: where an address is announced.
+        settings: which Services are ours.
+    """
+
+    def __init__(
+        self, inventory: Inventory, allocations: Allocations, *, places: Places, settings: ControllerSettings
+    ) -> None:
+        self.waiting: dict[str, None] = {}
+        """Services that lack something, by key."""
+        self._inventory = inventory
+        self._allocations = allocations
+        self._places = places
+        self._settings = settings
+
+    def ours(self, service: Service) -> bool:
+        """Whether the Service is for us, by type, class and not being deleted."""
+        return is_ours(service, self._settings.lb_class, default_class=self._settings.default_class)
+
+    def concerns(self, service: Service) -> bool:
+        """Whether there is anything to do or undo: a Service that never was ours is never touched."""
+        return (
+            self.ours(service)
+            or condition(service) is not None
+            or bool(self._allocations.ledger.held_by(service.metadata.uid))
+        )
+
+    def decide(self, service: Service) -> Outcome | None:
+        """What a Service of ours gets; None while it is too early to say anything."""
+        ledger = self._allocations.ledger
+        request = self._request(service)
+        if request is None:
+            return None  # its namespace's labels decide; that one's own event brings us back
+        answer = request if isinstance(request, Refused) else assign(request, ledger)
+        match request, answer:
+            case Request(), Assigned():
+                self._plan(request, answer)
+                self._wait(service.key, waits=bool(answer.notes))
+                reason = answer.notes[0].reason if answer.notes else Reason.ASSIGNED
+                message = " ".join(note.message for note in answer.notes) or _granted(answer)
+                return Outcome(answer.addresses, _said(service, "True", reason, message), answer.release)
+            case _, Refused(reason, message, release):
+                self._wait(service.key, waits=True)
+                if reason in QUIET:
+                    return None
+                kept = self._kept(service, release)
+                return Outcome(kept, _said(service, "True" if kept else "False", reason, message), release)
+        raise TypeError(f"{service.key}: {answer!r} answers no request")
+
+    def reserve(self) -> set[str]:
+        """After a start: enters what only a status shows into the ledger, the older Service first (DESIGN §2).
+
+        Returns:
+            The keys of all Services of ours that ask for something sensible.
+        """
+        ledger = self._allocations.ledger
+        requests = [
+            request
+            for service in self._inventory.services.objects.values()
+            if self.ours(service) and isinstance(request := self._request(service), Request)
+        ]
+        for request in start_order(requests, ledger):
+            if request.status and not ledger.held_by(request.uid):
+                answer = assign(request, ledger)
+                if isinstance(answer, Assigned):
+                    self._plan(request, answer)
+        return {request.key for request in requests}
+
+    def would_gain(self, key: str) -> bool:
+        """Whether a Service that waits would get an address now."""
+        service = self._inventory.services.objects.get(key)
+        if service is None or not self.ours(service):
+            return False
+        request = self._request(service)
+        if not isinstance(request, Request):
+            return False
+        answer = assign(request, self._allocations.ledger)
+        return isinstance(answer, Assigned) and bool(answer.new)
+
+    def _request(self, service: Service) -> Request | Refused | None:
+        namespace = self._inventory.namespaces.objects.get(service.metadata.namespace)
+        return None if namespace is None else request_of(service, namespace.metadata.labels)
+
+    def _plan(self, request: Request, answer: Assigned) -> None:
+        nodes: tuple[str, ...] = ()
+        for grant in answer.grants:
+            before = self._allocations.ledger.get(grant.address)
+            spec = joined(before, request, grant.address, grant.pool)
+            spec = self._places.place(spec, nodes, fresh=before is None or not before.services)
+            nodes = spec.nodes
+            self._allocations.plan(grant.address, spec)
+
+    def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
+        order = {family: place for place, family in enumerate(service.spec.ip_families)}
+        held = self._allocations.ledger.held_by(service.metadata.uid)
+        kept = (address for address in held if address not in release)
+        return tuple(sorted(kept, key=lambda address: order.get(family_of(address), len(order))))
+
+    def _wait(self, key: str, *, waits: bool) -> None:
+        if waits:
+            self.waiting[key] = None
+        else:
+            self.waiting.pop(key, None)
+
+
+def condition(service: Service) -> Condition | None:
+    """Our condition on a Service."""
+    return next((one for one in service.status.conditions if one.type == CONDITION), None)
+
+
+def _said(service: Service, status: Literal["True", "False"], reason: Reason, message: str) -> Condition:
+    generation = service.metadata.generation
+    return Condition(type=CONDITION, status=status, reason=reason, message=message, observed_generation=generation)
+
+
+def _granted(answer: Assigned) -> str:
+    return "Assigned " + " and ".join(f"{grant.address} from pool {grant.pool}" for grant in answer.grants) + "."

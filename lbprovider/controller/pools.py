@@ -1,0 +1,214 @@
+"""Pools and advertisements: what they come to is decided at once, and written into their status a little later.
+
+Counters change with each address; a pool's status is written at most once a second, and nobody but people reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Literal, TypeVar
+
+import structlog
+
+from lbprovider.api.meta import Condition, Struct, with_condition
+from lbprovider.api.pool import IPAddressPool, IPAddressPoolStatus, L2Advertisement, L2AdvertisementStatus
+from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
+from lbprovider.controller.inventory import Change, Inventory, Store
+from lbprovider.controller.speakers import pools_of, resolved
+from lbprovider.errors import ClusterError, Conflict, NotFound
+from lbprovider.ipam.ledger import Ledger
+from lbprovider.ipam.pools import PoolSet, Problem
+from lbprovider.ipam.reasons import some
+from lbprovider.kube import patches
+from lbprovider.kube.clocks import rfc3339
+from lbprovider.kube.events import Recorder
+from lbprovider.kube.ports import Api
+
+PERIOD: Final = 1.0
+"""Seconds between two writes of one pool's status."""
+
+P = TypeVar("P", IPAddressPool, L2Advertisement)
+
+log = structlog.get_logger(__name__)
+
+
+class Pools:
+    """Keeps the ledger's pools as the API server has them, and says what they come to.
+
+    Args:
+        api: the API server.
+        inventory: what is known of the cluster.
+        ledger: accounts addresses to pools.
+        recorder: writes Events.
+        changed: called when pools or advertisements have changed what Services may get.
+        wall: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        inventory: Inventory,
+        ledger: Ledger,
+        *,
+        recorder: Recorder,
+        changed: Callable[[], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._inventory = inventory
+        self._ledger = ledger
+        self._recorder = recorder
+        self._tell = changed
+        self._wall = wall
+        self._resolved: tuple[L2Advertisement, ...] = ()
+        self._due = asyncio.Event()
+        self._stale = False
+        self._read()
+        inventory.pools.subscribe(self._pool_changed)
+        inventory.advertisements.subscribe(self._advertisement_changed)
+
+    def advertisements(self) -> tuple[L2Advertisement, ...]:
+        """All L2Advertisements, with the pools that they come to, whether written yet or not."""
+        return self._resolved
+
+    def counted(self) -> None:
+        """An address was given or freed: the counters are due."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Writes what is due, once a second; until cancelled."""
+        self._due.set()
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            self._resolve()
+            for pool in list(self._inventory.pools.objects.values()):
+                await self._write(POOLS, self._inventory.pools, pool, self._pool_status(pool))
+            for advertisement in self._resolved:
+                status = self._advertisement_status(advertisement)
+                await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status)
+            await asyncio.sleep(PERIOD)
+
+    def _pool_changed(self, change: Change[IPAddressPool]) -> None:
+        old, new = change.old, change.new
+        if old is None or new is None or _rules(old) != _rules(new):
+            self._refresh()
+
+    def _advertisement_changed(self, change: Change[L2Advertisement]) -> None:
+        old, new = change.old, change.new
+        if old is None or new is None or old.spec != new.spec:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        # Once for all the events at hand: to account everything anew costs as much as there is held.
+        if not self._stale:
+            self._stale = True
+            asyncio.get_running_loop().call_soon(self._read_anew)
+
+    def _read_anew(self) -> None:
+        self._stale = False
+        self._read()
+        self._due.set()
+        self._tell()
+
+    def _read(self) -> None:
+        pools = PoolSet.of(self._inventory.pools.objects.values())
+        for name, problems in pools.refused.items():
+            if name not in self._ledger.pools.refused:
+                log.warning("pool refused", pool=name, reason=problems[0].reason, message=problems[0].message)
+        self._ledger.repool(pools)
+        self._resolve()
+
+    def _resolve(self) -> None:
+        pools = self._inventory.pools.objects.values()
+        self._resolved = tuple(
+            resolved(one, pools_of(one, pools, lambda name: bool(self._ledger.stranded(name))))
+            for one in self._inventory.advertisements.objects.values()
+        )
+
+    def _pool_status(self, pool: IPAddressPool) -> IPAddressPoolStatus:
+        counts = self._ledger.counts(pool.metadata.name)
+        conditions = pool.status.conditions
+        for condition in self._pool_conditions(pool):
+            conditions = with_condition(conditions, condition, rfc3339(self._wall()))
+        return IPAddressPoolStatus(ipv4=counts.get("IPv4"), ipv6=counts.get("IPv6"), conditions=conditions)
+
+    def _pool_conditions(self, pool: IPAddressPool) -> tuple[Condition, ...]:
+        name = pool.metadata.name
+        problems = self._ledger.pools.refused.get(name, ())
+        counts = self._ledger.counts(name)
+        full = [family for family, count in counts.items() if not count.available]
+        stranded = [str(address) for address in self._ledger.stranded(name)]
+        said: tuple[tuple[str, bool, str, str], ...] = (
+            ("Ready", not problems, problems[0].reason if problems else "Ready", _sentences(problems)),
+            (
+                "Exhausted",
+                bool(full),
+                "Exhausted" if full else "Available",
+                f"Every {' and '.join(full)} address is in use; add addresses." if full else "",
+            ),
+            (
+                "Stranded",
+                bool(stranded),
+                "Stranded" if stranded else "Covered",
+                f"Live addresses that no pool covers any more: {some(stranded)}." if stranded else "",
+            ),
+        )
+        return tuple(_condition(pool, *one) for one in said)
+
+    def _advertisement_status(self, advertisement: L2Advertisement) -> L2AdvertisementStatus:
+        there = {pool.metadata.name for pool in self._inventory.pools.objects.values()}
+        missing = [name for name in advertisement.spec.ip_address_pools if name not in there]
+        pools = advertisement.status.pools
+        if missing:
+            said = (False, "PoolMissing", f"There is no IPAddressPool {some(missing)}; make it, or take the name out.")
+        elif not pools:
+            said = (False, "SelectsNothing", "No IPAddressPool is selected, so nothing is announced by this.")
+        else:
+            said = (True, "Ready", "")
+        condition = _condition(advertisement, "Ready", *said)
+        conditions = with_condition(advertisement.status.conditions, condition, rfc3339(self._wall()))
+        return L2AdvertisementStatus(pools=pools, conditions=conditions)
+
+    async def _write(self, resource: Resource[P], store: Store[P], obj: P, status: Struct) -> None:
+        stored = store.objects.get(obj.key)
+        body = None if stored is None else patches.status(stored, status)
+        if body is None or stored is None:
+            return
+        meta = stored.metadata
+        try:
+            written = await self._api.patch(resource, meta.name, body, namespace=meta.namespace, subresource="status")
+        except (Conflict, NotFound):
+            self._due.set()  # it has changed or gone meanwhile, and its event may be here already
+        except ClusterError as error:
+            self._due.set()
+            log.warning("status not written", kind=resource.kind, name=meta.name, error=str(error))
+        else:
+            store.changed(written)
+            self._report(resource, stored, written)
+
+    def _report(self, resource: Resource[P], before: P, now: P) -> None:
+        """One Event where something became wrong, or is well again."""
+        old = {one.type: one for one in before.status.conditions}
+        for one in now.status.conditions:
+            was, bad = old.get(one.type), (one.status == "True") != (one.type == "Ready")
+            if one.message and bad and (was is None or was.reason != one.reason):
+                self._recorder.event(resource, now, "Warning", one.reason, one.message)
+
+
+def _rules(pool: IPAddressPool) -> object:
+    meta = pool.metadata
+    return (pool.spec, meta.labels, meta.annotations, meta.uid)
+
+
+def _condition(obj: IPAddressPool | L2Advertisement, kind: str, holds: bool, reason: str, message: str) -> Condition:  # noqa: FBT001  (a condition's status)
+    status: Literal["True", "False"] = "True" if holds else "False"
+    return Condition(
+        type=kind, status=status, reason=reason, message=message, observed_generation=obj.metadata.generation
+    )
+
+
+def _sentences(problems: tuple[Problem, ...]) -> str:
+    return " ".join(problem.message for problem in problems)

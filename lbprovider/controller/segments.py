@@ -1,0 +1,192 @@
+"""Segments: made for the LANs that addresses need, grown as speakers are heard. ELECTION.md rules 15–17, C1, C8.
+
+What a Segment should become is ``election.membership``'s; here it is written, by compare-and-swap, and its status kept.
+A LAN that no address needs (a management or storage network of the nodes) gets none, and so costs no election.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from lbprovider.api.meta import Condition, Object, ObjectMeta, with_condition
+from lbprovider.api.pool import L2Advertisement
+from lbprovider.api.resources import SEGMENTS
+from lbprovider.api.segment import Segment, SegmentStatus
+from lbprovider.controller.inventory import Change, Inventory
+from lbprovider.controller.pools import Pools
+from lbprovider.controller.speakers import Speakers
+from lbprovider.election import placement
+from lbprovider.election.membership import Plan, Why, next_segment
+from lbprovider.errors import ClusterError, Conflict, NotFound
+from lbprovider.ipam.ledger import Ledger
+from lbprovider.ipam.ranges import to_address
+from lbprovider.kube import patches
+from lbprovider.kube.clocks import rfc3339
+from lbprovider.kube.events import Recorder
+from lbprovider.kube.ports import Api
+
+PERIOD: Final = 0.2
+"""Seconds between two looks at all Segments; speakers report at most each second."""
+RETRY: Final = 2.0
+"""Seconds after a failed write; a swap that was lost is tried again at once."""
+UNHEARD: Final = 10.0
+"""Seconds for which a new speaker may be unheard before it is said: it needs one to be heard, and to report it."""
+
+log = structlog.get_logger(__name__)
+
+
+class Segments:
+    """Writes Segments.
+
+    Args:
+        api: the API server.
+        inventory: what is known of the cluster.
+        speakers: who registered.
+        pools: which pools are announced.
+        ledger: what is held.
+        recorder: writes Events.
+        placed: called when speakers or advertisements came or went: addresses may find their LAN now.
+        clock: seconds, monotonic.
+        wall: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        inventory: Inventory,
+        speakers: Speakers,
+        pools: Pools,
+        ledger: Ledger,
+        *,
+        recorder: Recorder,
+        placed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._inventory = inventory
+        self._speakers = speakers
+        self._pools = pools
+        self._ledger = ledger
+        self._recorder = recorder
+        self._placed = placed
+        self._clock = clock
+        self._wall = wall
+        self._due = asyncio.Event()
+        self._seen: tuple[int, tuple[L2Advertisement, ...]] | None = None
+        self._unheard_since: dict[tuple[str, str], float] = {}
+        speakers.subscribe(self.look)
+        inventory.segments.subscribe(self._changed)
+
+    def look(self) -> None:
+        """Something that Segments depend on has changed: speakers, pools, advertisements, addresses."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Keeps Segments as they should be; until cancelled."""
+        self._due.set()
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            self._place_anew()
+            pause = PERIOD
+            for name in sorted({*self.needed(), *self._inventory.segments.objects}):
+                try:
+                    await self._keep(name)
+                except (Conflict, NotFound):
+                    # A member or the garbage collector was faster; the newest is read below.
+                    await self._refetch(name)
+                    self._due.set()
+                except ClusterError as error:
+                    log.warning("Segment not written", segment=name, error=str(error))
+                    self._due.set()
+                    pause = RETRY
+            await asyncio.sleep(pause)
+
+    def needed(self) -> frozenset[str]:
+        """The LANs that addresses need: of each range of the pools that are announced, and of each address held."""
+        registrations = self._speakers.registrations.values()
+        found: set[str] = set()
+        for name, pool in self._ledger.pools.pools.items():
+            specs = [one.spec for one in self._pools.advertisements() if name in one.status.pools]
+            if not specs:
+                continue
+            named = placement.interfaces_named(specs)
+            for piece in (piece for pieces in pool.pieces.values() for piece in pieces):
+                for number in {piece.first, piece.last}:
+                    found.add(placement.segment_for(to_address(piece.family, number), registrations, named) or "")
+        found.update(allocation.spec.segment for allocation in self._inventory.allocations.objects.values())
+        return frozenset(found - {""})
+
+    def _place_anew(self) -> None:
+        seen = (self._speakers.moves, self._pools.advertisements())
+        if seen != self._seen:
+            self._seen = seen
+            self._placed()
+
+    def _changed(self, change: Change[Segment]) -> None:
+        if change.old is None or change.new is None or change.old.spec != change.new.spec:
+            self.look()
+
+    async def _keep(self, name: str) -> None:
+        current = self._inventory.segments.objects.get(name)
+        plan = next_segment(name, current.spec if current else None, self._speakers.registrations)
+        if plan.spec is not None:
+            if current is None:
+                made = Segment(metadata=ObjectMeta(name=name), spec=plan.spec)
+                current = await self._api.create(SEGMENTS, made)
+            else:
+                current = await self._api.replace(SEGMENTS, msgspec.structs.replace(current, spec=plan.spec))
+            log.info(plan.message, reason=plan.why, segment=name, version=plan.spec.version)
+            # Its status follows: this very change has it looked at again.
+            self._inventory.segments.changed(current)
+        elif current is not None:
+            await self._show(current, plan)
+
+    async def _show(self, segment: Segment, plan: Plan) -> None:
+        lists = segment.spec.lists
+        condition = self._heard(segment, plan)
+        conditions = with_condition(segment.status.conditions, condition, rfc3339(self._wall()))
+        members = len(lists[-1].members) if lists else 0
+        body = patches.status(segment, SegmentStatus(live=plan.live, members=members, conditions=conditions))
+        if body is None:
+            return
+        written = await self._api.patch(SEGMENTS, segment.metadata.name, body, subresource="status")
+        self._inventory.segments.changed(written)
+        if condition.status == "True" and conditions != segment.status.conditions:
+            self._recorder.event(SEGMENTS, written, "Warning", condition.reason, condition.message)
+
+    def _heard(self, segment: Segment, plan: Plan) -> Condition:
+        """``NodesUnheard``: a blocked UDP port must never look green."""
+        name, now = segment.metadata.name, self._clock()
+        for key in [key for key in self._unheard_since if key[0] == name and key[1] not in plan.unheard]:
+            del self._unheard_since[key]
+        for node in plan.unheard:
+            if (name, node) not in self._unheard_since:
+                self._unheard_since[name, node] = now
+                asyncio.get_running_loop().call_later(UNHEARD, self.look)
+        lasting = any(now - self._unheard_since[name, node] >= UNHEARD for node in plan.unheard)
+        status: Literal["True", "False"] = "True" if lasting else "False"
+        return Condition(
+            type="NodesUnheard",
+            status=status,
+            reason=Why.NODES_UNHEARD if lasting else "AllHeard",
+            message=plan.message if lasting else "",
+            observed_generation=segment.metadata.generation,
+        )
+
+    async def _refetch(self, name: str) -> None:
+        store = self._inventory.segments
+        try:
+            store.changed(await self._api.get(SEGMENTS, name))
+        except NotFound:
+            if name in store.objects:
+                store.deleted(Object(metadata=store.objects[name].metadata))
+        except ClusterError as error:
+            log.warning("Segment not read", segment=name, error=str(error))

@@ -1,0 +1,248 @@
+"""One Service at a time: decide, write the IPAllocation, then the Service's status, then let go of what is left over.
+
+The order is what makes a crash between any two writes harmless: an address that a status shows has an IPAllocation, and
+one that a status still shows is not given to others. The decision and its entry in the ledger are one step without an
+await, so decisions are made one after the other however many writes are in flight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from lbprovider.api.allocation import ServiceClaim
+from lbprovider.api.core import Namespace, Service
+from lbprovider.api.meta import to_builtins
+from lbprovider.api.names import IPAddress
+from lbprovider.api.resources import SERVICES
+from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.deciding import CONDITION, Decisions, Outcome, condition
+from lbprovider.controller.inventory import Change, Inventory
+from lbprovider.controller.writer import Urgency, WorkQueue
+from lbprovider.errors import Conflict, NotFound
+from lbprovider.ipam.reasons import Reason
+from lbprovider.ipam.sharing import left
+from lbprovider.kube import patches
+from lbprovider.kube.clocks import rfc3339
+from lbprovider.kube.events import Recorder
+from lbprovider.kube.ports import Api
+
+ATTEMPTS: Final = 8
+"""Decisions in a row that somebody else was faster at; then the Service waits its turn as after any failure."""
+
+log = structlog.get_logger(__name__)
+
+
+class Services:
+    """Gives Services their addresses, and takes them back.
+
+    Args:
+        api: the API server.
+        inventory: what is known of the cluster.
+        allocations: the ledger, and who writes it.
+        decisions: what each Service gets.
+        recorder: writes Events.
+        wall: seconds since 1970, for the times that people read.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        inventory: Inventory,
+        allocations: Allocations,
+        decisions: Decisions,
+        *,
+        recorder: Recorder,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.queue: WorkQueue[str] = WorkQueue(self.reconcile)
+        self._api = api
+        self._inventory = inventory
+        self._allocations = allocations
+        self._decisions = decisions
+        self._recorder = recorder
+        self._wall = wall
+        # uids of Services that are gone, by key, and whether that is certain: then nobody has to ask the API server.
+        self._gone: dict[str, dict[str, bool]] = {}
+        inventory.services.subscribe(self._service_changed)
+        inventory.namespaces.subscribe(self._namespace_changed)
+
+    def adopt(self) -> None:
+        """After a start: reserves what is shown, finds what was left behind, and has the rest looked at.
+
+        Services without an address go first: they wait for one, the others have theirs. DESIGN §2, §4.
+        """
+        ledger = self._allocations.ledger
+        asking = self._decisions.reserve()
+        for address in ledger:
+            spec = ledger.get(address)
+            self.claimed(spec.services if spec is not None else (), urgency=Urgency.RESYNC, certain=True)
+        for key, service in self._inventory.services.objects.items():
+            shown = service.status.load_balancer.ingress
+            if key in asking and not shown and not ledger.held_by(service.metadata.uid):
+                self.queue.add(key, Urgency.NEW)
+            elif self._decisions.concerns(service):
+                self.queue.add(key, Urgency.RESYNC)
+
+    def claimed(
+        self, claims: Iterable[ServiceClaim], *, urgency: Urgency = Urgency.CHANGED, certain: bool = False
+    ) -> None:
+        """These claims are in an IPAllocation that we didn't write: their Services are looked at.
+
+        Args:
+            claims: before and after.
+            urgency: how soon.
+            certain: a Service that isn't known here is gone; else the API server is asked, for it may just be new.
+        """
+        for claim in claims:
+            service = self._inventory.services.objects.get(claim.key)
+            if service is None or service.metadata.uid != claim.uid:
+                gone = self._gone.setdefault(claim.key, {})
+                gone[claim.uid] = certain or gone.get(claim.uid, False)
+            self.queue.add(claim.key, urgency)
+
+    def look_again(self) -> None:
+        """Pools or speakers have changed: those who wait first, then all others."""
+        for key in self._decisions.waiting:
+            self.queue.add(key, Urgency.CHANGED)
+        for key, service in self._inventory.services.objects.items():
+            if self._decisions.concerns(service):
+                self.queue.add(key, Urgency.RESYNC)
+
+    async def reconcile(self, key: str) -> None:
+        """Makes one Service, or what it left behind, as it should be.
+
+        Raises:
+            ClusterError: the API server didn't take a write; to be tried again.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._bury(key)
+                service = self._inventory.services.objects.get(key)
+                if service is None:
+                    self._decisions.waiting.pop(key, None)
+                elif self._decisions.ours(service):
+                    await self._serve(service)
+                else:
+                    await self._let_go(service)
+            except Conflict:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _service_changed(self, change: Change[Service]) -> None:
+        old, new = change.old, change.new
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            if self._allocations.ledger.held_by(old.metadata.uid):
+                self._gone.setdefault(change.key, {})[old.metadata.uid] = True
+            self.queue.add(change.key, Urgency.CHANGED)
+        elif new is not None and self._decisions.concerns(new):
+            first = old is None and not new.status.load_balancer.ingress
+            self.queue.add(change.key, Urgency.NEW if first else Urgency.CHANGED)
+
+    def _namespace_changed(self, change: Change[Namespace]) -> None:
+        old, new = change.old, change.new
+        if new is None or (old is not None and old.metadata.labels == new.metadata.labels):
+            return
+        for key, service in self._inventory.services.objects.items():
+            if service.metadata.namespace == new.metadata.name and self._decisions.concerns(service):
+                self.queue.add(key, Urgency.CHANGED)
+
+    async def _serve(self, service: Service) -> None:
+        outcome = self._decisions.decide(service)
+        if outcome is None:
+            return
+        uid = service.metadata.uid
+        for address in outcome.addresses:
+            await self._allocations.settle(address)
+            if not self._allocations.holds(address, uid):
+                raise Conflict(f"{address} went to somebody else", status=409, reason="Contested")
+        await self._show(service, outcome)
+        for address in outcome.release:
+            await self._release(address, uid)
+
+    async def _show(self, service: Service, outcome: Outcome) -> None:
+        """Writes the Service's status where it differs; tells of a changed reason once."""
+        latest = self._inventory.services.objects.get(service.key)
+        if latest is None or latest.metadata.uid != service.metadata.uid:
+            return  # its deletion is on its way to us, and lets everything go
+        before, now = condition(latest), outcome.condition
+        body = patches.service_status(latest, outcome.addresses, now, rfc3339(self._wall()))
+        if body is None or not await self._patch(latest, body):
+            return
+        shown = [str(address) for address in outcome.addresses]
+        log.info("status written", service=service.key, addresses=shown, reason=now.reason)
+        if before is not None and before.reason == now.reason:
+            return
+        if now.reason != Reason.ASSIGNED:
+            self._recorder.event(SERVICES, latest, "Warning", now.reason, now.message)
+        elif before is not None:
+            # Not for a Service that got what it wanted at once: its EXTERNAL-IP says that, and it costs a write.
+            self._recorder.event(SERVICES, latest, "Normal", now.reason, now.message)
+
+    async def _let_go(self, service: Service) -> None:
+        """A Service that was ours and isn't any more: takes from its status what is ours, then frees it."""
+        self._decisions.waiting.pop(service.key, None)
+        held = self._allocations.ledger.held_by(service.metadata.uid)
+        body = _withdrawn(service, held)
+        if body is not None and await self._patch(service, body):
+            log.info("withdrawn", service=service.key, addresses=[str(address) for address in held])
+        for address in held:
+            await self._release(address, service.metadata.uid)
+
+    async def _patch(self, service: Service, body: Mapping[str, Any]) -> bool:
+        meta = service.metadata
+        try:
+            written = await self._api.patch(
+                SERVICES, meta.name, body, namespace=meta.namespace, subresource="status", strategic=True
+            )
+        except NotFound:
+            return False  # deleted: its event lets everything go
+        self._inventory.services.changed(written)
+        return True
+
+    async def _bury(self, key: str) -> None:
+        for uid, certain in list(self._gone.get(key, {}).items()):
+            if certain or await self._is_gone(key, uid):
+                for address in self._allocations.ledger.held_by(uid):
+                    await self._release(address, uid)
+            self._gone.get(key, {}).pop(uid, None)
+        if not self._gone.get(key, True):
+            del self._gone[key]
+
+    async def _is_gone(self, key: str, uid: str) -> bool:
+        namespace, _, name = key.partition("/")
+        try:
+            service = await self._api.get(SERVICES, name, namespace=namespace)
+        except NotFound:
+            return True
+        self._inventory.services.changed(service)
+        return service.metadata.uid != uid
+
+    async def _release(self, address: IPAddress, uid: str) -> None:
+        ledger = self._allocations.ledger
+        spec = ledger.get(address)
+        if spec is None or all(claim.uid != uid for claim in spec.services):
+            return
+        pool = ledger.pools.covering(address)
+        cools = pool is not None and pool.reuse_after > 0
+        self._allocations.plan(address, left(spec, uid, rfc3339(self._wall()) if cools else ""))
+        await self._allocations.settle(address)
+        log.info("released", address=str(address), pool=spec.pool, uid=uid)
+
+
+def _withdrawn(service: Service, held: Iterable[IPAddress]) -> Mapping[str, Any] | None:
+    """A strategic merge patch that takes our addresses and our condition from a status; None where there is nothing."""
+    ours = {str(address) for address in held}
+    shown = service.status.load_balancer.ingress
+    kept = [entry for entry in shown if entry.ip not in ours]
+    status: dict[str, Any] = {}
+    if len(kept) < len(shown):
+        status["loadBalancer"] = {"ingress": to_builtins(kept) or None}
+    if condition(service) is not None:
+        status["conditions"] = [{"type": CONDITION, "$patch": "delete"}]
+    return {"metadata": {"uid": service.metadata.uid}, "status": status} if status else None

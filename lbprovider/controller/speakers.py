@@ -1,0 +1,101 @@
+"""Who announces from where: the speakers' registrations, and which pools the L2Advertisements come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from lbprovider.api.core import Lease
+from lbprovider.api.pool import IPAddressPool, L2Advertisement, L2AdvertisementStatus
+from lbprovider.api.registration import Registration, registration
+from lbprovider.controller.inventory import Change, Store
+
+ARRIVING: Final = 10.0
+"""Seconds after a speaker came, went or changed its LANs, for which more of that is expected."""
+
+
+class Speakers:
+    """What the speakers registered, by node. A Lease says so each 10 s; only what is new in it is a change.
+
+    Args:
+        leases: the speakers'.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, leases: Store[Lease], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._registrations: dict[str, Registration] = {}
+        self.registrations: Mapping[str, Registration] = MappingProxyType(self._registrations)
+        self._listeners: list[Callable[[], None]] = []
+        self._moved_at = clock()
+        self.moves = 0
+        """How often a speaker came, went or changed its LANs."""
+        for key, lease in leases.objects.items():
+            self._changed(Change(key, None, lease))
+        leases.subscribe(self._changed)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Calls ``listener`` when a registration is new, gone or different, whom it hears included."""
+        self._listeners.append(listener)
+
+    def arriving(self) -> bool:
+        """Whether speakers are coming and going just now."""
+        return self._clock() - self._moved_at < ARRIVING
+
+    def on(self, segment: str) -> frozenset[str]:
+        """The nodes with a speaker on that LAN."""
+        return frozenset(node for node, one in self._registrations.items() if segment in _lans(one))
+
+    def _changed(self, change: Change[Lease]) -> None:
+        node = change.key.rpartition("/")[2]
+        old = self._registrations.get(node)
+        new = None if change.new is None else registration(change.new)
+        if old == new:
+            return
+        if new is None:
+            del self._registrations[node]
+        else:
+            self._registrations[node] = new
+        if old is None or new is None or _lans(old) != _lans(new):
+            self._moved_at = self._clock()
+            self.moves += 1
+        for listener in self._listeners:
+            listener()
+
+
+def _lans(one: Registration) -> frozenset[str]:
+    return frozenset(attachment.segment for attachment in one.attachments)
+
+
+def pools_of(
+    advertisement: L2Advertisement, pools: Iterable[IPAddressPool], stranded: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """The pools that an L2Advertisement comes to: by name, by label, or (neither given) all; sorted.
+
+    Args:
+        advertisement: the L2Advertisement.
+        pools: all that there are.
+        stranded: whether live addresses are left of a pool that is gone: they go on to be announced.
+    """
+    spec = advertisement.spec
+    everything = not spec.ip_address_pools and not spec.ip_address_pool_selectors
+    there = {pool.metadata.name: pool for pool in pools}
+    chosen = {
+        name
+        for name, pool in there.items()
+        if everything
+        or name in spec.ip_address_pools
+        or any(selector.matches(pool.metadata.labels) for selector in spec.ip_address_pool_selectors)
+    }
+    left = {name for name in advertisement.status.pools if name not in there and stranded(name)}
+    return tuple(sorted(chosen | left))
+
+
+def resolved(advertisement: L2Advertisement, pools: tuple[str, ...]) -> L2Advertisement:
+    """The L2Advertisement as it will be once its status says so: decisions don't wait for that write."""
+    status: L2AdvertisementStatus = msgspec.structs.replace(advertisement.status, pools=pools)
+    return msgspec.structs.replace(advertisement, status=status)
