@@ -100,12 +100,15 @@ def in_cluster(directory: Path, environ: Mapping[str, str]) -> Access:
     return Access(server, TokenFile(directory / "token"), tls=_trust(directory / "ca.crt"))
 
 
-async def from_kubeconfig(path: Path | None, environ: Mapping[str, str]) -> Access:
+async def from_kubeconfig(
+    path: Path | None, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+) -> Access:
     """The access that a kubeconfig file gives: tokens, client certificates, exec plugins, OIDC.
 
     Args:
         path: the file; None takes what kubectl would (``KUBECONFIG``, else ``~/.kube/config``).
         environ: the environment.
+        clock: seconds, monotonic.
 
     Raises:
         UsageError: the file is missing or can't be used.
@@ -133,7 +136,7 @@ async def from_kubeconfig(path: Path | None, environ: Mapping[str, str]) -> Acce
             "its current context"
         )
     return Access(
-        server, _Loaded(loader, loaded, tls), tls=tls, tls_server_name=loaded.tls_server_name, proxy=loaded.proxy
+        server, _Loaded(loader, loaded, tls, clock), tls=tls, tls_server_name=loaded.tls_server_name, proxy=loaded.proxy
     )
 
 
@@ -149,15 +152,16 @@ def _kubeconfig_files(named: str) -> str:
 class _Loaded:
     """What a kubeconfig said, looked at again at most once a minute: token files, exec plugins and OIDC expire."""
 
-    def __init__(self, loader: Any, loaded: Any, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, loader: Any, loaded: Any, tls: ssl.SSLContext | None, clock: Callable[[], float]) -> None:
         self._loader = loader
         self._loaded = loaded
         self._tls = tls
-        self._read_at = time.monotonic()
+        self._clock = clock
+        self._read_at = clock()
 
     async def authorization(self) -> str:
-        if time.monotonic() - self._read_at >= REFRESH:
-            self._read_at = time.monotonic()
+        if self._clock() - self._read_at >= REFRESH:
+            self._read_at = self._clock()
             try:
                 await self._loader.load_and_set(self._loaded)
                 if self._tls is not None and self._loaded.cert_file:

@@ -105,7 +105,8 @@ class Recorder:
         try:
             self._queue.put_nowait(known)
         except asyncio.QueueFull:
-            known.queued = False
+            # Forgotten too: said again, it is a new one.
+            del self._known[key]
             self._complain("EventsDropped", f"more than {QUEUE} Events wait to be written: more are dropped")
 
     async def run(self) -> None:

@@ -131,17 +131,18 @@ class NodeLease:
         await asyncio.sleep(max(0.0, self._wrote_at + GAP - self._clock()))
 
     async def _renew(self) -> None:
-        try:
-            await self._write()
-        except (Conflict, NotFound):
-            # Edited, or our own write whose answer was lost, or deleted (with the Node), or a later speaker's.
-            await self._read()
-            if not self._is_ours() and _incarnation(self._stored) >= self.incarnation:
-                raise LeaseLost(
-                    f"another speaker for node {self._node} has started "
-                    f"(incarnation {_incarnation(self._stored)}, this one is {self.incarnation}): this one ends"
-                ) from None
-            await self._write()
+        if self._owner:
+            # Refused: edited, or our own write whose answer was lost, or deleted (with the Node), or a later speaker's.
+            with suppress(Conflict, NotFound):
+                await self._write()
+                return
+        await self._read()
+        if not self._is_ours() and _incarnation(self._stored) >= self.incarnation:
+            raise LeaseLost(
+                f"another speaker for node {self._node} has started "
+                f"(incarnation {_incarnation(self._stored)}, this one is {self.incarnation}): this one ends"
+            )
+        await self._write()
 
     async def _read(self) -> None:
         try:

@@ -1,0 +1,319 @@
+"""``ports.Api`` in memory: what controller and speaker tests talk to in place of a server.
+
+As a real one: resourceVersions grow over all kinds, uid and creation are set, updates compare and swap, the status
+subresource is apart, an unchanged write makes no event, a watch from a forgotten version is Gone, DELETED comes for
+objects that leave a selector. ``write`` and ``remove`` are other clients; ``faults`` what goes wrong next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from lbprovider.api.core import LoadBalancerStatus, Service
+from lbprovider.api.meta import Object, to_builtins
+from lbprovider.api.resources import Resource
+from lbprovider.errors import ClusterError, Conflict, Gone, NotFound, Unreachable
+from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, WatchEvent
+
+T = TypeVar("T", bound=Object)
+Key = tuple[str, str]  # namespace, name
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as tests count them."""
+
+    verb: str
+    plural: str
+    name: str = ""
+    namespace: str = ""
+    subresource: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class FakeApi:
+    """The server. ``fault`` is asked before each request; what it returns is raised.
+
+    Args:
+        fault: an error for this call, or None.
+        latency: seconds each request takes before it is looked at (use a virtual-time loop).
+    """
+
+    fault: Callable[[Call], ClusterError | None] = lambda _call: None
+    latency: float = 0.0
+    calls: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._version = 100
+        self._oldest = self._version
+        self._uid = 0
+        self._objects: dict[str, dict[Key, Object]] = defaultdict(dict)
+        self._history: list[_Entry] = []
+        self._watchers: set[asyncio.Event] = set()
+        self._cut = 0
+
+    # What other clients do, and what goes wrong.
+
+    def write(self, resource: Resource[T], obj: T) -> T:
+        """Creates or replaces an object whole, status too, whatever its resourceVersion."""
+        return self._store(resource, obj)
+
+    def remove(self, resource: Resource[Any], name: str, namespace: str = "") -> None:
+        obj = self._objects[resource.plural].pop((namespace, name))
+        self._remember(resource, obj, None)
+
+    def objects(self, resource: Resource[T]) -> dict[str, T]:
+        """All objects by key (``namespace/name`` or ``name``)."""
+        return {obj.key: _typed(resource, obj) for obj in self._objects[resource.plural].values()}
+
+    def forget(self) -> None:
+        """Compacts: watches from any earlier version are Gone."""
+        self._oldest = self._version
+
+    def cut(self) -> None:
+        """Breaks every watch that is open."""
+        self._cut += 1
+        self._wake()
+
+    # ports.Api
+
+    async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
+        await self._asked(Call("get", resource.plural, name, namespace))
+        return self._current(resource, namespace, name)
+
+    async def list(
+        self, resource: Resource[T], *, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> Listed[T]:
+        await self._asked(Call("list", resource.plural, namespace=namespace))
+        chosen = _selected(namespace, label_selector, field_selector)
+        found = [_typed(resource, o) for o in self._objects[resource.plural].values() if chosen(o)]
+        return Listed(tuple(sorted(found, key=lambda o: o.key)), str(self._version))
+
+    async def watch(
+        self,
+        resource: Resource[T],
+        resource_version: str,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[WatchEvent[T], None]:
+        await self._asked(Call("watch", resource.plural, namespace=namespace))
+        version, cuts = int(resource_version), self._cut
+        chosen = _selected(namespace, label_selector, field_selector)
+        happened = asyncio.Event()
+        self._watchers.add(happened)
+        try:
+            yield Bookmark(resource_version)
+            if version < self._oldest:
+                raise Gone(f"too old resource version: {version} ({self._oldest})", status=410, reason="Expired")
+            at = 0
+            while True:
+                while at < len(self._history):
+                    entry = self._history[at]
+                    at += 1
+                    event = _event(resource, entry, chosen) if entry.version > version else None
+                    if event is not None:
+                        yield event
+                happened.clear()
+                await happened.wait()
+                if self._cut != cuts:
+                    raise Unreachable("the fake cut the watch")
+        finally:
+            self._watchers.discard(happened)
+
+    async def create(self, resource: Resource[T], obj: T) -> T:
+        meta = obj.metadata
+        await self._asked(Call("create", resource.plural, meta.name, meta.namespace))
+        if (meta.namespace, meta.name) in self._objects[resource.plural]:
+            raise Conflict(f'{resource} "{meta.name}" already exists', status=409, reason="AlreadyExists")
+        return self._store(resource, _without_status(obj))
+
+    async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
+        meta = obj.metadata
+        await self._asked(Call("update", resource.plural, meta.name, meta.namespace, subresource))
+        old = self._current(resource, meta.namespace, meta.name)
+        _preconditions(resource, old, meta.uid, meta.resource_version)
+        return self._store(resource, _part(old, obj, subresource))
+
+    async def patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        strategic: bool = False,
+    ) -> T:
+        await self._asked(Call("patch", resource.plural, name, namespace, subresource, body))
+        old = self._current(resource, namespace, name)
+        given = body.get("metadata", {})
+        _preconditions(resource, old, given.get("uid", ""), given.get("resourceVersion", ""))
+        merged = msgspec.convert(_merged(to_builtins(old), body, strategic=strategic), resource.type)
+        return self._store(resource, _part(old, merged, subresource))
+
+    async def delete(
+        self, resource: Resource[T], name: str, *, namespace: str = "", uid: str = "", resource_version: str = ""
+    ) -> None:
+        await self._asked(Call("delete", resource.plural, name, namespace))
+        old = self._current(resource, namespace, name)
+        _preconditions(resource, old, uid, resource_version)
+        if old.metadata.finalizers:
+            self._store(resource, _with_metadata(old, deletion_timestamp=NOW))
+        else:
+            self.remove(resource, name, namespace)
+
+    # Inside.
+
+    async def _asked(self, call: Call) -> None:
+        self.calls.append(call)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        error = self.fault(call)
+        if error is not None:
+            raise error
+
+    def _current(self, resource: Resource[T], namespace: str, name: str) -> T:
+        try:
+            return _typed(resource, self._objects[resource.plural][namespace, name])
+        except KeyError:
+            raise NotFound(f'{resource} "{name}" not found', status=404, reason="NotFound") from None
+
+    def _store(self, resource: Resource[T], obj: T) -> T:
+        key = (obj.metadata.namespace, obj.metadata.name)
+        old = self._objects[resource.plural].get(key)
+        if isinstance(obj, Service):
+            obj = _typed(resource, _with_ip_mode(obj))
+        if old is None:
+            self._uid += 1
+            uid = obj.metadata.uid or f"uid-{self._uid}"
+            obj = _with_metadata(obj, uid=uid, creation_timestamp=obj.metadata.creation_timestamp or NOW, generation=1)
+        else:
+            same_spec = getattr(old, "spec", None) == getattr(obj, "spec", None)
+            kept = old.metadata
+            obj = _with_metadata(
+                obj,
+                uid=kept.uid,
+                creation_timestamp=kept.creation_timestamp,
+                generation=kept.generation + (0 if same_spec else 1),
+                resource_version=kept.resource_version,
+            )
+            if obj == old:
+                return obj
+            if obj.metadata.deletion_timestamp and not obj.metadata.finalizers:
+                self.remove(resource, obj.metadata.name, obj.metadata.namespace)
+                return obj
+        obj = _with_metadata(obj, resource_version=str(self._version + 1))
+        self._objects[resource.plural][key] = obj
+        self._remember(resource, old, obj)
+        return obj
+
+    def _remember(self, resource: Resource[Any], before: Object | None, after: Object | None) -> None:
+        self._version += 1
+        self._history.append(_Entry(self._version, resource.plural, before, after))
+        self._wake()
+
+    def _wake(self) -> None:
+        for happened in self._watchers:
+            happened.set()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    version: int
+    plural: str
+    before: Object | None
+    after: Object | None
+
+
+def _event(resource: Resource[T], entry: _Entry, chosen: Callable[[Object], bool]) -> WatchEvent[T] | None:
+    if entry.plural != resource.plural:
+        return None
+    if entry.after is not None and chosen(entry.after):
+        return Changed(_typed(resource, entry.after))
+    if entry.before is not None and chosen(entry.before):
+        return Deleted(_with_metadata(Object(metadata=entry.before.metadata), resource_version=str(entry.version)))
+    return None
+
+
+def _typed(resource: Resource[T], obj: Object) -> T:
+    assert isinstance(obj, resource.type)
+    return obj
+
+
+def _with_metadata(obj: T, **changes: Any) -> T:
+    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, **changes))
+
+
+def _part(old: T, new: T, subresource: str) -> T:
+    """What a write to the object, or to its status alone, may change."""
+    if not hasattr(old, "status"):
+        return new
+    kept, taken = (new, old) if not subresource else (old, new)
+    return msgspec.structs.replace(kept, status=getattr(taken, "status"))  # noqa: B009  (not every kind has one)
+
+
+def _without_status(obj: T) -> T:
+    """As after a creation: the status of what a client sends is ignored."""
+    default = {field.name: field.default for field in msgspec.structs.fields(obj) if field.name == "status"}
+    return msgspec.structs.replace(obj, **default)
+
+
+def _preconditions(resource: Resource[Any], old: Object, uid: str, version: str) -> None:
+    for given, actual, what in ((uid, old.metadata.uid, "uid"), (version, old.metadata.resource_version, "version")):
+        if given and given != actual:
+            raise Conflict(f'{resource} "{old.metadata.name}": {what} is {actual}', status=409, reason="Conflict")
+
+
+def _with_ip_mode(service: Service) -> Service:
+    ingress = tuple(
+        msgspec.structs.replace(entry, ip_mode=entry.ip_mode or "VIP") if entry.ip else entry
+        for entry in service.status.load_balancer.ingress
+    )
+    status = msgspec.structs.replace(service.status, load_balancer=LoadBalancerStatus(ingress=ingress))
+    return msgspec.structs.replace(service, status=status)
+
+
+def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
+    """RFC 7396; strategic: lists whose entries have a type merge by it, as conditions do."""
+    if not isinstance(patch, Mapping):
+        typed = isinstance(patch, list) and all(isinstance(entry, Mapping) and "type" in entry for entry in patch)
+        if not (strategic and typed and isinstance(old, list | tuple)):
+            return patch
+        entries = {entry["type"]: entry for entry in old}
+        for entry in patch:
+            entries[entry["type"]] = _merged(entries.get(entry["type"]), entry, strategic=strategic)
+        return list(entries.values())
+    result = dict(old) if isinstance(old, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = _merged(result.get(key), value, strategic=strategic)
+    return result
+
+
+def _selected(namespace: str, label_selector: str, field_selector: str) -> Callable[[Object], bool]:
+    """``key``, ``key=value`` and ``metadata.name=value``, with commas; what our programs use."""
+    labels = [term.partition("=") for term in label_selector.split(",") if term]
+    fields = dict(term.split("=", 1) for term in field_selector.split(",") if term)
+
+    def chosen(obj: Object) -> bool:
+        meta = obj.metadata
+        return (
+            namespace in ("", meta.namespace)
+            and all(key in meta.labels and (not equals or meta.labels[key] == value) for key, equals, value in labels)
+            and fields.get("metadata.name", meta.name) == meta.name
+        )
+
+    return chosen

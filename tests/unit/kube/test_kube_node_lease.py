@@ -1,0 +1,242 @@
+"""A speaker's own Lease: incarnations that only grow, and a registration that is soon known. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from lbprovider.api import names
+from lbprovider.api.core import Lease, LeaseSpec, Node
+from lbprovider.api.meta import ObjectMeta, OwnerReference
+from lbprovider.api.registration import ANNOTATION, Attachment, Registration, registration
+from lbprovider.api.resources import LEASES, NODES
+from lbprovider.errors import Conflict, LeaseLost, NotFound, Unreachable
+from lbprovider.kube.node_lease import DURATION, GAP, PERIOD, TIMEOUT, NodeLease
+from tests.fakes import virtual_time
+from tests.fakes.api_server import Call, FakeApi
+
+Clock = Callable[[], float]
+LAN = Attachment(segment="192.0.2.0-24", interface="eth0", address="192.0.2.1", mac="02:00:00:00:00:01")
+
+
+def speaker(api: FakeApi, clock: Clock) -> NodeLease:
+    return NodeLease(api, namespace="ns", node="n1", clock=clock, wall=lambda: 1e9 + clock(), rand=lambda: 0.5)
+
+
+def stored(api: FakeApi) -> Lease:
+    return api.objects(LEASES)["ns/n1"]
+
+
+def told(api: FakeApi) -> Registration:
+    found = registration(stored(api))
+    assert found is not None
+    return found
+
+
+def writes(api: FakeApi) -> int:
+    return sum(call.plural == "leases" and call.verb in {"create", "update"} for call in api.calls)
+
+
+def play(story: Callable[[FakeApi, Clock], Coroutine[Any, Any, None]], *, latency: float = 0.0) -> None:
+    api = FakeApi(latency=latency)
+    api.write(NODES, Node(metadata=ObjectMeta(name="n1", uid="node-uid")))
+    virtual_time.run(lambda clock: story(api, clock))
+
+
+def test_the_first_start_makes_the_lease() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        lease.register((LAN,))
+        assert await lease.start() == 1
+        made = stored(api)
+        assert made.metadata.labels == {names.SPEAKER_LABEL: ""}
+        assert made.metadata.owner_references == (
+            OwnerReference(api_version="v1", kind="Node", name="n1", uid="node-uid"),
+        )
+        assert (made.spec.holder_identity or "").startswith("n1_")
+        assert made.spec.lease_duration_seconds == DURATION
+        assert told(api) == Registration(incarnation=1, attachments=(LAN,))
+
+    play(story)
+
+
+def test_each_start_takes_the_next_incarnation() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        assert [await speaker(api, clock).start() for _ in range(3)] == [1, 2, 3]
+        # A snapshot on disk knows of a later one than the Lease, or of an earlier one.
+        assert await speaker(api, clock).start(at_least=10) == 11
+        assert await speaker(api, clock).start(at_least=4) == 12
+
+    play(story)
+
+
+def test_what_others_wrote_on_the_lease_stays() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        foreign = {"foreign": "x", ANNOTATION: "spoiled"}
+        metadata = ObjectMeta(name="n1", namespace="ns", labels={"team": "net"}, annotations=foreign)
+        api.write(LEASES, Lease(metadata=metadata, spec=LeaseSpec(holder_identity="n1_old", lease_transitions=7)))
+        assert await speaker(api, clock).start() == 8
+        assert stored(api).metadata.labels == {"team": "net", names.SPEAKER_LABEL: ""}
+        assert stored(api).metadata.annotations["foreign"] == "x"
+
+    play(story)
+
+
+def test_racing_starters_get_different_incarnations() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        taken = await asyncio.gather(*(speaker(api, clock).start() for _ in range(6)))
+        assert sorted(taken) == [1, 2, 3, 4, 5, 6]
+
+    play(story, latency=0.01)
+
+
+def test_endless_conflicts_are_told() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        api.fault = lambda call: Conflict("no", status=409) if call.verb == "create" else None
+        with pytest.raises(Conflict, match="10 others in a row"):
+            await speaker(api, clock).start()
+
+    play(story)
+
+
+def test_a_node_that_is_not_there_is_named() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        api.remove(NODES, "n1")
+        with pytest.raises(NotFound, match="there is no Node 'n1': is --node-name right"):
+            await speaker(api, clock).start()
+
+    play(story)
+
+
+def test_it_is_renewed_each_period() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        await lease.start()
+        running = asyncio.create_task(lease.run())
+        before = stored(api).spec
+        await asyncio.sleep(10 * PERIOD + 1)
+        assert writes(api) == 11
+        assert stored(api).spec.renew_time != before.renew_time
+        assert stored(api).spec.acquire_time == before.acquire_time
+        running.cancel()
+
+    play(story)
+
+
+def test_a_change_is_told_at_once_and_many_in_one_write() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        await lease.start()
+        running = asyncio.create_task(lease.run())
+        await asyncio.sleep(GAP)
+        lease.register((LAN,))
+        await asyncio.sleep(0.001)
+        assert told(api).attachments == (LAN,)
+        assert writes(api) == 2
+
+        for number in range(50):  # a peer that comes and goes
+            lease.register((msgspec.structs.replace(LAN, hears=(f"n{number}",)),))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(GAP)
+        assert told(api).attachments[0].hears == ("n49",)
+        assert writes(api) <= 2 + 5 + 2
+
+        count = writes(api)
+        lease.register((msgspec.structs.replace(LAN, hears=("n49",)),))  # nothing new
+        await asyncio.sleep(GAP)
+        assert writes(api) == count
+        running.cancel()
+
+    play(story)
+
+
+def test_a_later_speaker_of_the_node_ends_this_one() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        old = speaker(api, clock)
+        await old.start()
+        running = asyncio.create_task(old.run())
+        await asyncio.sleep(25)
+        new = speaker(api, clock)
+        await new.start()
+        with pytest.raises(
+            LeaseLost, match=r"another speaker for node n1 has started \(incarnation 2, this one is 1\)"
+        ):
+            await running
+        assert told(api).incarnation == 2
+        assert clock() <= 30.1
+
+    play(story)
+
+
+def test_of_two_that_started_from_nothing_one_goes_on() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        first = speaker(api, clock)
+        await first.start()
+        api.remove(LEASES, "n1", "ns")
+        second = speaker(api, clock)
+        assert await second.start() == first.incarnation
+        tasks = [asyncio.create_task(one.run()) for one in (first, second)]
+        done, _ = await asyncio.wait(tasks, timeout=60)
+        assert done == {tasks[0]}
+        assert isinstance(tasks[0].exception(), LeaseLost)
+        tasks[1].cancel()
+
+    play(story)
+
+
+def test_a_deleted_lease_is_made_again_with_the_node_of_today() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        assert await lease.start(at_least=4) == 5
+        running = asyncio.create_task(lease.run())
+        api.remove(NODES, "n1")
+        api.remove(LEASES, "n1", "ns")
+        await asyncio.sleep(3 * PERIOD)  # without a Node it goes on trying
+        assert api.objects(LEASES) == {}
+        api.write(NODES, Node(metadata=ObjectMeta(name="n1", uid="another")))
+        await asyncio.sleep(2 * PERIOD)
+        assert told(api).incarnation == 5
+        assert stored(api).metadata.owner_references[0].uid == "another"
+        running.cancel()
+
+    play(story)
+
+
+def test_an_edit_by_somebody_is_no_loss() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        await lease.start()
+        running = asyncio.create_task(lease.run())
+        edited = msgspec.structs.replace(stored(api).metadata, annotations={})
+        api.write(LEASES, msgspec.structs.replace(stored(api), metadata=edited))
+        await asyncio.sleep(PERIOD + 1)
+        assert told(api).incarnation == 1
+        running.cancel()
+
+    play(story)
+
+
+@pytest.mark.parametrize("how", ["refused", "hanging"])
+def test_an_api_server_that_is_down_is_outlived(how: str) -> None:
+    def down(_: Call) -> Unreachable | None:
+        return Unreachable("down") if how == "refused" else None
+
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        await lease.start()
+        running = asyncio.create_task(lease.run())
+        api.fault, api.latency = down, 1e9 if how == "hanging" else 0.0
+        count = len(api.calls)
+        await asyncio.sleep(3600)
+        assert 3600 / (PERIOD + TIMEOUT) / 2 < len(api.calls) - count < 3600 / 2
+        lease.register((LAN,))
+        api.fault, api.latency = (lambda _: None), 0.0
+        await asyncio.sleep(PERIOD + TIMEOUT)
+        assert told(api).attachments == (LAN,)
+        running.cancel()
+
+    play(story)
