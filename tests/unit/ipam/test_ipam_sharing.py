@@ -1,0 +1,198 @@
+"""SEMANTICS 'Sharing', line by line: who may be on one address, who joins, who must leave."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from lbprovider.api.allocation import IPAllocationSpec
+from lbprovider.ipam.assign import Assigned
+from lbprovider.ipam.reasons import Reason, Refused
+from lbprovider.ipam.sharing import joined, left
+from tests.unit.ipam.builders import DUAL, V6, World, pool, request
+
+LAN = pool("lan", "10.0.0.0/29", "2001:db8::/126")
+LOCAL: dict[str, Any] = {"external_traffic_policy": "Local", "selector": {"app": "a"}}
+DNS: dict[str, Any] = {"key": "dns", "ports": ("TCP/53",)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ({"key": "k"}, {"key": "k", "ports": (443,)}, None),
+        ({"key": "k", "ports": ("TCP/53",)}, {"key": "k", "ports": ("UDP/53",)}, None),
+        ({"key": "k", "selector": {"app": "a"}}, {"key": "k", "ports": (443,), "selector": {"app": "b"}}, None),
+        ({"key": "k", **LOCAL}, {"key": "k", "ports": (443,), **LOCAL}, None),
+        ({}, {"ports": (443,)}, Reason.ADDRESS_TAKEN),
+        ({"key": "k"}, {"ports": (443,)}, Reason.ADDRESS_TAKEN),
+        ({}, {"key": "k", "ports": (443,)}, Reason.ADDRESS_TAKEN),
+        ({"key": "k"}, {"key": "j", "ports": (443,)}, Reason.SHARING_KEY_DIFFERS),
+        ({"key": "k"}, {"key": "k", "ports": (443,), "namespace": "other"}, Reason.OTHER_NAMESPACE),
+        ({"key": "k"}, {"key": "k", "ports": (443,), **LOCAL}, Reason.BACKEND_DIFFERS),
+        ({"key": "k", **LOCAL}, {"key": "k", "ports": (443,)}, Reason.BACKEND_DIFFERS),
+        (
+            {"key": "k", **LOCAL},
+            {"key": "k", "ports": (443,), **LOCAL, "selector": {"app": "b"}},
+            Reason.BACKEND_DIFFERS,
+        ),
+        (
+            {"key": "k", "external_traffic_policy": "Local"},
+            {"key": "k", "ports": (443,), "external_traffic_policy": "Local"},
+            Reason.BACKEND_DIFFERS,
+        ),
+        ({"key": "k", "external_traffic_policy": "Local"}, {"key": "k", "ports": (443,)}, Reason.BACKEND_DIFFERS),
+        ({"key": "k"}, {"key": "k"}, Reason.PORT_TAKEN),
+        ({"key": "k", "ports": (80, 443)}, {"key": "k", "ports": (22, 443)}, Reason.PORT_TAKEN),
+    ],
+)
+def test_who_may_share(first: dict[str, Any], second: dict[str, Any], reason: Reason | None) -> None:
+    """The same rule decides for who asks for the address and for who is given one."""
+    world = World(LAN)
+    assert world.get("first", **first) == "10.0.0.0"
+    asked = World(LAN)
+    asked.decide("first", **first)
+    assert world.get("second", **second) == ("10.0.0.1" if reason else "10.0.0.0")
+    decision = asked.decide("second", ips="10.0.0.0", **second)
+    if reason is None:
+        assert isinstance(decision, Assigned)
+    else:
+        assert isinstance(decision, Refused)
+        assert decision.reason == reason
+        assert "10.0.0.0 is held by Service web/first" in decision.message
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    world = World(LAN)
+    world.decide("first", key="k", ports=(80, "UDP/443", 443))
+    decision = world.decide("second", key="k", ports=("UDP/443", 443, 22), ips="10.0.0.0")
+    assert isinstance(decision, Refused)
+    assert "TCP/443, UDP/443" in decision.message
+
+
+def test_sharing_across_namespaces_where_the_pool_allows_it() -> None:
+    world = World(pool("lan", "10.0.0.0/29", allow_sharing_across_namespaces=True))
+    assert world.get("a", key="k") == "10.0.0.0"
+    assert world.get("b", key="k", ports=(443,), namespace="other") == "10.0.0.0"
+    assert world.get("c", key="k", ports=(444,), namespace="third", ips="10.0.0.0") == "10.0.0.0"
+    world.edit(LAN)
+    assert world.notes("b", key="k", ports=(443,), namespace="other") == ["10.0.0.0"]
+    assert world.get("d", key="k", ports=(445,)) == "10.0.0.1"
+
+
+def test_automatic_and_named_allocation_join_where_it_fits_else_go_on() -> None:
+    world = World(LAN)
+    assert world.get("other") == "10.0.0.0"
+    assert world.get("tcp", **DNS) == "10.0.0.1"
+    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.1"
+    assert world.get("tcp2", **DNS, named="lan") == "10.0.0.2"
+    assert world.get("udp2", key="dns", ports=("UDP/53",), named="lan") == "10.0.0.2"
+    assert world.get("web", key="dns", ports=(80,)) == "10.0.0.1"
+
+
+def test_the_walk_takes_the_lowest_that_is_free_or_fits() -> None:
+    world = World(LAN)
+    world.decide("low")
+    world.decide("tcp", **DNS)
+    world.leave("uid-low", "10.0.0.0")
+    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.0"
+
+
+def test_a_full_pool_can_still_be_joined() -> None:
+    world = World(pool("lan", "10.0.0.0"))
+    assert world.get("tcp", **DNS) == "10.0.0.0"
+    assert world.get("tcp2", **DNS) == "Exhausted"
+    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.0"
+    assert [count.assigned for count in world.ledger.counts("lan").values()] == [1]
+
+
+def test_families_share_together() -> None:
+    world = World(LAN)
+    assert world.get("tcp", **DNS, families=DUAL) == "10.0.0.0 2001:db8::"
+    assert world.get("udp", key="dns", ports=("UDP/53",), families=DUAL) == "10.0.0.0 2001:db8::"
+    assert world.get("web", key="dns", ports=(80,), families=V6) == "2001:db8::"
+
+
+def test_buggy_addresses_are_not_joined() -> None:
+    world = World(pool("lan", "10.0.0.0/29"))
+    assert world.get("tcp", **DNS) == "10.0.0.0"
+    world.edit(pool("lan", "10.0.0.0/29", avoid_buggy_ips=True))
+    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.1"
+
+
+def test_the_only_holder_may_change_key_ports_and_backends_in_place() -> None:
+    world = World(LAN)
+    for given in ({"key": "k"}, {"key": "j", "ports": (443,)}, {"key": "j", **LOCAL}, {}):
+        assert world.get("a", **given) == "10.0.0.0"
+        spec, wish = world.ledger[ip_address("10.0.0.0")], request("a", **given)
+        assert spec.services == (wish.claim,)
+        assert (spec.sharing_key, spec.backend_key) == (wish.sharing_key, wish.backend_key if wish.sharing_key else "")
+
+
+def test_with_others_on_the_address_a_changed_key_moves_the_service() -> None:
+    world = World(LAN)
+    world.decide("a", key="k")
+    world.decide("b", key="k", ports=(443,))
+    assert world.get("b", key="j", ports=(443,)) == "10.0.0.1"
+    world.decide("b", key="k", ports=(443,), ips="10.0.0.0")
+    assert world.get("b", ports=(443,)) == "10.0.0.1"
+    assert world.ledger[ip_address("10.0.0.0")].services == (request("a", key="k").claim,)
+
+
+def test_a_changed_key_without_another_address_keeps_the_old_one() -> None:
+    world = World(pool("lan", "10.0.0.0"))
+    world.decide("a", key="k")
+    world.decide("b", key="k", ports=(443,))
+    assert world.notes("b", key="j", ports=(444,)) == ["10.0.0.0", "RequestUnsatisfiable"]
+    spec = world.ledger[ip_address("10.0.0.0")]
+    assert spec.sharing_key == "k"
+    assert [port.port for claim in spec.services for port in claim.ports] == [80, 444]
+
+
+@pytest.mark.parametrize("changed", [{"ports": (80,)}, {"ports": (443,), **LOCAL}])
+def test_what_would_harm_the_others_leaves_even_without_another_address(changed: dict[str, Any]) -> None:
+    world = World(pool("lan", "10.0.0.0"))
+    world.decide("a", key="k")
+    world.decide("b", key="k", ports=(443,))
+    decision = world.decide("b", key="k", **changed)
+    assert isinstance(decision, Refused)
+    assert decision.reason == Reason.EXHAUSTED
+    assert [str(address) for address in decision.release] == ["10.0.0.0"]
+    assert world.ledger[ip_address("10.0.0.0")].services == (request("a", key="k").claim,)
+
+
+def test_the_address_stays_bound_to_the_key_until_the_last_holder_leaves() -> None:
+    world = World(pool("lan", "10.0.0.0"))
+    world.decide("a", key="k")
+    world.decide("b", key="k", ports=(443,))
+    world.leave("uid-a", "10.0.0.0")
+    assert world.get("c", key="j") == "Exhausted"
+    assert world.get("d", key="k") == "10.0.0.0"
+    world.leave("uid-b", "10.0.0.0")
+    world.leave("uid-d", "10.0.0.0")
+    assert world.get("c", key="j") == "10.0.0.0"
+
+
+def test_what_the_allocation_says_when_services_come_and_go() -> None:
+    one, two = request("a", key="k", **LOCAL), request("b", key="k", ports=(443,), **LOCAL)
+    address = ip_address("10.0.0.1")
+    first = joined(None, one, address, "lan")
+    assert first == IPAllocationSpec(
+        address="10.0.0.1", pool="lan", services=(one.claim,), sharing_key="k", backend_key="Local:web:app=a"
+    )
+    placed = IPAllocationSpec(
+        address="10.0.0.1", pool="old", services=(one.claim,), sharing_key="k", backend_key="Local:web:app=a",
+        segment="s", nodes=("n1",),
+    )  # fmt: skip
+    both = joined(placed, two, address, "lan")
+    assert (both.services, both.segment, both.nodes, both.pool) == ((one.claim, two.claim), "s", ("n1",), "lan")
+    assert joined(both, two, address, "lan") == both
+    assert left(both, "uid-b") == left(both, "uid-b", "2026-01-01T00:00:00Z") == joined(placed, one, address, "lan")
+    assert left(first, "uid-a") is None
+    cooling = left(placed, "uid-a", "2026-01-01T00:00:00Z")
+    assert cooling == IPAllocationSpec(
+        address="10.0.0.1", pool="old", released_at="2026-01-01T00:00:00Z", segment="s", nodes=("n1",)
+    )
+    again = joined(cooling, request("c"), address, "lan")
+    assert (again.released_at, again.sharing_key, again.backend_key) == ("", "", "")
