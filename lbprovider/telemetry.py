@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lbprovider import __version__
 from lbprovider.errors import HostError
@@ -24,6 +24,37 @@ REGISTRY: Final = CollectorRegistry()
 API_REQUESTS: Final = Counter(
     "lbprovider_api_requests", "Requests to the API server", ["verb", "code"], registry=REGISTRY
 )
+
+ANSWERS: Final = Counter(
+    "lbprovider_answers", "ARP requests and Neighbor Solicitations answered", ["family"], registry=REGISTRY
+)
+QUESTIONS_DROPPED: Final = Counter(
+    "lbprovider_questions_dropped", "Questions of the LAN that got no answer", ["reason"], registry=REGISTRY
+)
+ANNOUNCEMENTS: Final = Counter(
+    "lbprovider_announcements", "Gratuitous ARP and unsolicited Neighbor Advertisement frames sent", registry=REGISTRY
+)
+LEADER_CHANGES: Final = Counter(
+    "lbprovider_leader_changes", "Addresses won and lost by this node", ["change", "reason"], registry=REGISTRY
+)
+OWNED: Final = Gauge(
+    "lbprovider_owned_addresses", "Addresses that this node answers for", ["segment"], registry=REGISTRY
+)
+SUPPORT_MARGIN: Final = Gauge(
+    "lbprovider_support_margin_seconds", "How long what is owned may go on being answered if nothing more is heard",
+    ["segment"], registry=REGISTRY,
+)  # fmt: skip
+HEARTBEATS: Final = Counter(
+    "lbprovider_heartbeats", "Datagrams of other speakers that counted", ["peer"], registry=REGISTRY
+)
+HEARTBEATS_DROPPED: Final = Counter(
+    "lbprovider_heartbeats_dropped", "Datagrams that changed nothing", ["reason"], registry=REGISTRY
+)
+LOOP_LAG: Final = Histogram(
+    "lbprovider_loop_lag_seconds", "How late timers ran", registry=REGISTRY,
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1),
+)  # fmt: skip
+
 BUILD: Final = Gauge("lbprovider_build_info", "The version, as a label; always 1", ["version"], registry=REGISTRY)
 BUILD.labels(version=__version__).set(1)
 

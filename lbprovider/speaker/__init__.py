@@ -1,1 +1,15 @@
-"""To come."""
+"""The node agent: one process a node makes its node answer for the addresses that it owns, and for no others.
+
+It promises: nothing is answered or announced that the election's rules don't allow at that very moment; what is lost
+is out of the responder before anybody is told so, what is won is in it first; an address is announced only because
+there is an IPAllocation of it, whatever a tenant writes; no step holds up the loop for more than some milliseconds;
+one bad object, interface or peer never stops the others. On SIGTERM it hands its addresses on and answers until they
+are taken.
+
+It never decides who may have an address (``election``), nor which addresses there are (the controller), and waits for
+the API server with nothing that is already running.
+
+``app`` boots and ends it, ``agent`` joins the parts: ``view`` what is known of the cluster and what follows for each
+LAN, ``lan`` one LAN, ``attachments`` which LANs there are and what is registered of them, ``reporter`` who leads,
+``segments`` and ``keys`` what else the API server has. ``ports`` is what all of it stands on.
+"""

@@ -1,0 +1,317 @@
+"""The speaker: joins what API server and kernel tell to the LANs, and what happens on the LANs to the API server.
+
+No rule is here; who may answer is election's, what is answered announce's. The agent only passes on, each thing once:
+interfaces to LANs, wishes to Members, wins to the reporter, swaps to the API server, what is seen to the Lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Final
+
+import structlog
+
+from lbprovider import telemetry
+from lbprovider.api import names
+from lbprovider.api.registration import Attachment, Registration
+from lbprovider.api.segment import SegmentSpec
+from lbprovider.election.outcome import Lost, ProposeSwap, Won
+from lbprovider.election.segment import NS_PER_MS, Segment, with_lists
+from lbprovider.errors import HostError
+from lbprovider.net.links import Link, lan_links
+from lbprovider.speaker.attachments import Seen, address_on, assign, attachments
+from lbprovider.speaker.lan import Identity, Lan
+from lbprovider.speaker.peers import Keys
+from lbprovider.speaker.ports import Host
+from lbprovider.speaker.reporter import Reporter
+from lbprovider.speaker.segments import Segments
+from lbprovider.speaker.view import View
+
+PORTION: Final = 200
+"""Addresses ranked in one step of the loop: some 5 ms."""
+PACE: Final = 20 * NS_PER_MS
+"""Between two steps of ranking: what changes meanwhile reaches a Member at once, as one wish."""
+LOGGED: Final = 10
+"""Addresses that one log line names."""
+
+log = structlog.get_logger(__name__)
+
+
+class Agent:
+    """All LANs of this node.
+
+    Args:
+        identity: who this speaker is.
+        host: the kernel.
+        keys: of heartbeats.
+        excluded: shell patterns of interfaces that are never a LAN.
+        segments: what there is of Segments.
+        view: what there is of everything else.
+        reporter: writes who leads.
+        register: told what to register, each time that it changes.
+
+    ``failed`` is done when this node can't go on; its exception says why. ``idle`` is set while nothing is owned.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        host: Host,
+        keys: Keys,
+        excluded: tuple[str, ...],
+        segments: Segments,
+        view: View,
+        reporter: Reporter,
+        register: Callable[[tuple[Attachment, ...]], None],
+    ) -> None:
+        self._identity = identity
+        self._host = host
+        self._keys = keys
+        self._excluded = excluded
+        self._segments = segments
+        self._view = view
+        self._reporter = reporter
+        self._register = register
+        self._snapshot: Mapping[str, Link] = {}
+        self._on: dict[str, Link] = {}
+        self._lans: dict[str, Lan] = {}
+        self._registered: tuple[Attachment, ...] = ()
+        self._reading: set[str] = set()
+        self._swapping: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working = False
+        self._draining = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # ---- what the API server tells
+
+    def segment_changed(self, name: str) -> None:
+        """A Segment is new, has changed or is gone."""
+        self._place()
+        lan, segment = self._lans.get(name), self._segments.get(name)
+        if lan is not None and segment is not None:
+            self._adopt(lan, segment, quorum_read=False)
+
+    def registered(self, node: str, what: Registration | None) -> None:
+        """Another speaker registers something else than before."""
+        if node != self._identity.node:
+            attached = () if what is None else what.attachments
+            for name, lan in self._lans.items():
+                lan.reach(node, address_on(name, attached))
+
+    def stale(self) -> None:
+        """There is something to rank."""
+        if not self._working:
+            self._working = True
+            self._host.call_at(self._host.clock() + PACE, self._work)
+
+    def _work(self) -> None:
+        self._working = False
+        more = self._view.work(PORTION)
+        for name in self._view.take_changed():
+            if name in self._lans:
+                self._lans[name].wish(self._view.wishes(name))
+        if more:
+            self.stale()
+
+    # ---- what the kernel tells
+
+    def links_changed(self, snapshot: Mapping[str, Link]) -> None:
+        """The interfaces of this node, as they are now."""
+        self._snapshot = snapshot
+        self._place()
+
+    def _place(self) -> None:
+        """Each LAN on its interface. A LAN that has none is kept: what its Member promised stays promised."""
+        self._on = assign(lan_links(self._snapshot, self._excluded), self._segments.all, self._on)
+        for name, lan in self._lans.items():
+            self._attach(lan, self._on.get(name))
+        for name, link in self._on.items():
+            segment = self._segments.get(name)
+            if segment is not None and name not in self._lans:
+                self._open(name, link, segment)
+        self._register_now()
+
+    def _open(self, name: str, link: Link, segment: Segment) -> None:
+        try:
+            lan = Lan(name, link, identity=self._identity, keys=self._keys, host=self._host, upstairs=self)
+        except HostError as error:
+            self._host_failed(link, error)
+            return
+        log.info("on a LAN", segment=name, interface=link.name)
+        self._lans[name] = lan
+        for node, what in self._view.registrations().items():
+            if node != self._identity.node:
+                lan.reach(node, address_on(name, what.attachments))
+        self._adopt(lan, segment, quorum_read=False)
+        lan.attach(link)
+        lan.wish(self._view.wishes(name))
+        if self._draining:
+            lan.drain()
+
+    def _attach(self, lan: Lan, link: Link | None) -> None:
+        if link != lan.link:
+            log.info(
+                "an interface has changed",
+                segment=lan.name, interface=link.name if link else "", usable=bool(link and link.usable),
+            )  # fmt: skip
+            try:
+                lan.attach(link)
+            except HostError as error:
+                lan.attach(None)
+                if link is not None:
+                    self._host_failed(link, error)
+
+    def _host_failed(self, link: Link, error: HostError) -> None:
+        if link.name in self._snapshot and not self.failed.done():
+            self.failed.set_exception(error)
+        # Else it was taken away meanwhile: netlink says so next.
+
+    # ---- what happens on the LANs (Upstairs)
+
+    def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
+        for change in changes:
+            address = ip_address(change.address)
+            kind = "Won" if isinstance(change, Won) else "Lost"
+            telemetry.LEADER_CHANGES.labels(change=kind, reason=change.reason.value).inc()
+            if isinstance(change, Won):
+                self._report(lan, address, change)
+            else:
+                self._reporter.lost(names.object_name(address))
+        if self.owned:
+            self.idle.clear()
+        else:
+            self.idle.set()
+        _log_changes(lan, changes)
+
+    def _report(self, lan: Lan, address: names.IPAddress, change: Won) -> None:
+        if lan.link is None:
+            return
+        mac = lan.link.mac.hex(":")
+        after = f", after {change.predecessor}" if change.predecessor else ""
+        self._reporter.won(
+            names.object_name(address),
+            leader=self._identity.node,
+            interface=lan.link.name,
+            mac=mac,
+            reason=change.reason.value,
+            message=f"{self._identity.node} answers on {lan.link.name} with {mac}{after}",
+            owned=lambda: lan.owns(change.address),
+        )
+
+    def seen(self, lan: Lan) -> None:
+        log.info("hears", segment=lan.name, peers=lan.hears)
+        self._register_now()
+
+    def trouble(self, lan: Lan, error: HostError) -> None:
+        log.warning(str(error), segment=lan.name)
+
+    def swap(self, lan: Lan, swap: ProposeSwap) -> None:
+        if lan.name not in self._swapping:
+            self._swapping.add(lan.name)
+            self._spawn(self._swap(lan, swap))
+
+    async def _swap(self, lan: Lan, swap: ProposeSwap) -> None:
+        try:
+            segment = await self._segments.swap(lan.name, swap)
+            if segment is not None:
+                self._adopt(lan, segment, quorum_read=False)
+        finally:
+            self._swapping.discard(lan.name)
+
+    # ---- Segments
+
+    def _adopt(self, lan: Lan, segment: Segment, *, quorum_read: bool) -> None:
+        lan.adopt(segment, quorum_read=quorum_read)
+        if lan.member.needs_quorum_read and lan.name not in self._reading:
+            self._reading.add(lan.name)
+            self._spawn(self._read(lan))
+
+    async def _read(self, lan: Lan) -> None:
+        try:
+            segment = await self._segments.read(lan.name, lambda: lan.member.needs_quorum_read)
+        finally:
+            self._reading.discard(lan.name)
+        if segment is not None:
+            self._adopt(lan, segment, quorum_read=True)
+
+    # ---- what is said of it
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """What to register."""
+        return attachments(self._on, {name: _seen(lan) for name, lan in self._lans.items()}, self._registered)
+
+    def why_not_ready(self) -> str:
+        """One sentence; empty when this node votes and is connected on every Segment of its own."""
+        if not self._on:
+            return "no interface of this node is a LAN: each is excluded or has no address"
+        for name in self._on:
+            lan = self._lans.get(name)
+            why = f"Segment {name}: waits for the controller to make it" if lan is None else lan.why_not_ready()
+            if why:
+                return why
+        return ""
+
+    def _register_now(self) -> None:
+        now = self.attachments()
+        if now != self._registered:
+            self._registered = now
+            self._register(now)
+
+    # ---- the end
+
+    def drain(self) -> None:
+        """Hands all addresses on, and takes none from now on."""
+        self._draining = True
+        for lan in self._lans.values():
+            lan.drain()
+
+    @property
+    def owned(self) -> int:
+        """How many addresses this node answers for."""
+        return sum(len(lan.owned) for lan in self._lans.values())
+
+    @property
+    def hold(self) -> int:
+        """The longest promise on any LAN, ns."""
+        held = [lan.member.segment.hmax for lan in self._lans.values() if lan.member.segment is not None]
+        return max(held, default=0)
+
+    def close(self) -> None:
+        """No more answers, no more tasks."""
+        for lan in self._lans.values():
+            lan.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+
+def _log_changes(lan: Lan, changes: Sequence[Won | Lost]) -> None:
+    """One line for each kind and reason: a thousand addresses may move at once, and the loop has other things to do."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for change in changes:
+        event = "won addresses" if isinstance(change, Won) else "lost addresses"
+        by_reason.setdefault((event, change.reason.value), []).append(str(ip_address(change.address)))
+    for (event, reason), addresses in by_reason.items():
+        log.info(event, segment=lan.name, reason=reason, count=len(addresses), addresses=addresses[:LOGGED])
+
+
+def _seen(lan: Lan) -> Seen:
+    segment = lan.member.segment
+    if segment is None:
+        return Seen(lan.hears)
+    return Seen(lan.hears, segment.version, with_lists(SegmentSpec(), segment).lists)

@@ -1,0 +1,312 @@
+"""One LAN: the election's rules, the datagrams that carry them, and the answers that they allow, in one loop.
+
+Each event (a datagram, a timer, a wish, a change of the interface) is one step of the Member, and what the step comes
+to is done before the next event: first out of the responder what is lost and into it what is won, then the datagrams,
+then what announces, then whoever writes it down. ELECTION.md rules 6, 10, 11, C5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from lbprovider import telemetry
+from lbprovider.announce.responder import Responder
+from lbprovider.announce.schedule import Schedule
+from lbprovider.election.member import Member
+from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
+from lbprovider.election.segment import Segment
+from lbprovider.errors import HostError, WireError
+from lbprovider.net.links import Link
+from lbprovider.speaker.counts import Counts
+from lbprovider.speaker.interface import Interface
+from lbprovider.speaker.peers import Keys, Peers
+from lbprovider.speaker.ports import Host, Timer
+
+Wishes = Mapping[bytes, tuple[str, ...]]
+"""Each address (packed) of the LAN, with the nodes that may announce it, best first."""
+
+_SECOND: Final = 1_000_000_000
+_NEVER: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this speaker is. ``cluster`` is the uid of the namespace kube-system; ``port`` the UDP port of heartbeats."""
+
+    node: str
+    incarnation: int
+    cluster: str
+    port: int
+
+
+class Upstairs(Protocol):
+    """Who is told what came of the steps on a LAN. Called within a step, so it must not block, nor step the Lan."""
+
+    def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
+        """Addresses are ours, answered and announced; or no longer ours, nor answered."""
+        ...
+
+    def swap(self, lan: Lan, swap: ProposeSwap) -> None:
+        """The Segment should change, by compare-and-swap."""
+        ...
+
+    def seen(self, lan: Lan) -> None:
+        """Whom we hear, or the Segment that we are in, has changed."""
+        ...
+
+    def trouble(self, lan: Lan, error: HostError) -> None:
+        """The kernel has no room for all that we listen to; the rest works."""
+        ...
+
+
+class Lan:
+    """This node's part on one LAN, for the life of the process.
+
+    Args:
+        name: the Segment's.
+        link: the interface that is used.
+        identity: who this speaker is.
+        keys: datagrams are signed with and accepted under.
+        host: the kernel.
+        upstairs: who is told.
+
+    Raises:
+        HostError: the UDP port is taken (ELECTION.md V12), CAP_NET_RAW is missing, or the interface is gone.
+    """
+
+    def __init__(
+        self, name: str, link: Link, *, identity: Identity, keys: Keys, host: Host, upstairs: Upstairs
+    ) -> None:
+        self.name = name
+        self._identity = identity
+        self._host = host
+        self._upstairs = upstairs
+        self._link: Link | None = link
+        self._interface = Interface(
+            host,
+            identity.port,
+            received=self._received,
+            answer=self._answer,
+            gone=self._be_candidate,
+            trouble=lambda error: upstairs.trouble(self, error),
+        )
+        self._interface.open(link)
+        # After the exclusive bind: until now a former process of this node may have spoken (V12).
+        self.member = Member(identity.node, identity.incarnation, host.clock(), identity.cluster)
+        self._responder = Responder(self.member.may_answer)
+        self._schedule = Schedule()
+        self._owned: set[bytes] = set()
+        self._peers = Peers(keys, self._interface.send_datagram)
+        self._hears: tuple[str, ...] = ()
+        self._version = 0
+        self._timer: Timer | None = None
+        self._timer_due = _NEVER
+        self._late_until = 0
+        self._candidate: bool | None = None
+        self._counts = Counts(self._responder)
+        self._arm(host.clock())
+
+    # ---- what happens to it
+
+    def adopt(self, segment: Segment, *, quorum_read: bool) -> None:
+        """The Segment as the API server has it; see ``Member.adopt``."""
+        now = self._host.clock()
+        self._step(self.member.adopt(segment, now, quorum_read=quorum_read), now)
+        self._be_candidate()
+
+    def wish(self, wishes: Wishes) -> None:
+        """All addresses of this LAN, each with the nodes that may announce it."""
+        mine = {address for address, nodes in wishes.items() if self._identity.node in nodes}
+        # What is owned but no longer ours to take is answered until a successor has it (rule 14).
+        self._interface.listen(mine | self._owned)
+        now = self._host.clock()
+        self._step(self.member.wish(wishes, now), now)
+
+    def reach(self, node: str, address: str) -> None:
+        """Where a peer says in its Lease that datagrams reach it; empty: not on this LAN."""
+        self._peers.registered(node, address)
+
+    def attach(self, link: Link | None) -> None:
+        """The interface as it is now, or another one in its place; None: there is none at present.
+
+        Raises:
+            HostError: as ``Lan``.
+        """
+        before, self._link = self._link, link
+        if link is None:
+            self._interface.close()
+        elif before is None or link.index != before.index or not self._interface.is_open:
+            self._interface.open(link)
+            self._hold_all()
+        else:
+            if link.usable and (not before.usable or link.returns != before.returns):
+                self._interface.rejoin()
+                self._announce_again()
+            if link.mac != before.mac:
+                self._hold_all()
+        self._be_candidate()
+
+    def drain(self) -> None:
+        """Hands every address on, and takes none from now on (rule 14)."""
+        now = self._host.clock()
+        self._step(self.member.drain(now), now)
+
+    def close(self) -> None:
+        """No more answers, datagrams, timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._interface.close()
+        self._publish(self._host.clock())
+
+    # ---- what it says of itself
+
+    @property
+    def link(self) -> Link | None:
+        """The interface in use."""
+        return self._link
+
+    @property
+    def owned(self) -> frozenset[bytes]:
+        """The addresses that this node answers for."""
+        return frozenset(self._owned)
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The peers whose promise is live, sorted."""
+        return self._hears
+
+    def owns(self, address: bytes) -> bool:
+        """Whether the address is ours at this moment."""
+        return self.member.may_answer(address, self._host.clock())
+
+    def why_not_ready(self) -> str:
+        """One sentence; empty when this node votes here and is connected."""
+        if self._link is None:
+            return f"Segment {self.name}: the interface is gone"
+        if not self._link.usable:
+            return f"Segment {self.name}: {self._link.name} is down"
+        return self.member.why_not_ready(self._host.clock())
+
+    # ---- events from below
+
+    def _received(self, datagram: bytes, source: str) -> None:
+        try:
+            opened, beat = self._peers.read(datagram)
+        except WireError as error:
+            telemetry.HEARTBEATS_DROPPED.labels(reason=error.reason).inc()
+            return
+        now = self._host.clock()
+        output = self.member.heard(beat, now)
+        if output.ignored:
+            telemetry.HEARTBEATS_DROPPED.labels(reason=output.ignored).inc()
+        else:
+            self._peers.heard(beat.node, source, opened)
+            telemetry.HEARTBEATS.labels(peer=beat.node).inc()
+        self._step(output, now)
+
+    def _answer(self, frame: memoryview) -> bytes | None:
+        reply = self._responder.answer(frame, self.name, self._host.clock())
+        if reply is not None:
+            self._counts.answered(reply)
+        return reply
+
+    def _wake(self) -> None:
+        now = self._host.clock()
+        lag = now - self._timer_due
+        self._timer, self._timer_due = None, _NEVER
+        telemetry.LOOP_LAG.observe(lag / _SECOND)
+        self._step(self.member.tick(now), now)
+        segment = self.member.segment
+        if segment is not None and 2 * lag > segment.hold:
+            # Promises that are renewed this late hardly last: others are better off with new addresses (C6).
+            self._late_until = now + segment.hold
+            # We were stopped, or the machine was: what is still ours may have been forgotten meanwhile.
+            self._announce_again()
+        self._be_candidate()
+        if self._counts.due(now):
+            self._publish(now)
+
+    def _publish(self, now: int) -> None:
+        self._counts.publish(now)
+        telemetry.OWNED.labels(segment=self.name).set(len(self._owned))
+        # One address stands for all: they hang on the same promises, unless a voter refused one.
+        some = next(iter(self._owned), None)
+        if some is not None:
+            margin = max(0, self.member.deadline(some) - now) / _SECOND
+            telemetry.SUPPORT_MARGIN.labels(segment=self.name).set(margin)
+
+    # ---- one step
+
+    def _step(self, output: Output, now: int) -> None:
+        for change in output.changes:
+            if isinstance(change, Won):
+                self._owned.add(change.address)
+                self._hold(change.address, now)
+            else:
+                self._responder.drop(change.address)
+                self._schedule.lost(change.address)
+                self._owned.discard(change.address)
+        for node, beat in output.datagrams:
+            self._peers.send(node, beat, self._hears)
+        self._announce(now)
+        if output.changes:
+            self._upstairs.changed(self, output.changes)
+        if output.swap is not None:
+            self._upstairs.swap(self, output.swap)
+        self._look(now)
+        self._arm(now)
+
+    def _hold(self, address: bytes, now: int) -> None:
+        if self._link is not None:
+            self._responder.hold(address, self.name, self._link.mac)
+            self._schedule.won(address, self.name, self._link.mac, now)
+
+    def _hold_all(self) -> None:
+        now = self._host.clock()
+        for address in self._owned:
+            self._hold(address, now)
+        self._announce(now)
+        self._arm(now)
+
+    def _announce_again(self) -> None:
+        now = self._host.clock()
+        self._schedule.again(self.name, now)
+        self._announce(now)
+        self._arm(now)
+
+    def _announce(self, now: int) -> None:
+        if not self._interface.is_open:
+            return
+        for announcement in self._schedule.due(now):
+            if self.member.may_answer(announcement.address, self._host.clock()):
+                self._interface.send_frame(announcement.frame)
+                telemetry.ANNOUNCEMENTS.inc()
+
+    def _look(self, now: int) -> None:
+        hears = self.member.hears(now)
+        segment = self.member.segment
+        version = 0 if segment is None else segment.version
+        if hears != self._hears or version != self._version:
+            self._hears, self._version = hears, version
+            self._upstairs.seen(self)
+
+    def _arm(self, now: int) -> None:
+        due = self.member.next_wake()
+        announce = self._schedule.next_wake()
+        if announce is not None and self._interface.is_open:
+            due = min(due, announce)
+        due = max(due, now)
+        if due < self._timer_due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_due = due
+            self._timer = self._host.call_at(due, self._wake)
+
+    def _be_candidate(self) -> None:
+        now = self._host.clock()
+        usable = self._link is not None and self._link.usable and self._interface.is_open and now >= self._late_until
+        if usable != self._candidate:
+            self._candidate = usable
+            self._step(self.member.candidate(usable, now), now)
