@@ -9,7 +9,7 @@ and then answers all at once has answered them all.
 """
 
 import itertools
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,13 +63,14 @@ class Silence:
     """A time without a reply, from the last one before it to the first one after it.
 
     The address itself was silent for no longer than ``length``, and for no less than ``length - lateness`` less two
-    periods: the prober asked as seldom as that around both ends.
+    periods. Where the prober was late in the midst of it, so may have been whoever should have answered: a machine that
+    stands still for a while, as a virtual one may, stands still for all of the lab.
     """
 
     start: int
     end: int
     lateness: int
-    """Nanoseconds by which the prober's own requests were late, around both ends together."""
+    """Nanoseconds for which the prober itself asked nobody though it should have, all together."""
 
     @property
     def length(self) -> int:
@@ -140,15 +141,14 @@ def longest_silence(samples: Samples) -> Silence:
     replied = [each.at for each in samples.replies]
     heard = sorted([asked[0], *replied, max(asked[-1], *replied[-1:], 0)])
     start, end = max(itertools.pairwise(heard), key=lambda pair: pair[1] - pair[0])
-    return Silence(start, end, _slack(asked, start, samples.period) + _slack(asked, end, samples.period))
+    return Silence(start, end, _slack(asked, start, end, samples.period))
 
 
-def _slack(asked: Sequence[int], instant: int, period: int) -> int:
-    """By how much longer than a period nobody asked, in the interval between two requests that an instant is in."""
-    after = bisect_right(asked, instant)
-    if after in {0, len(asked)}:
-        return 0
-    return max(0, asked[after] - asked[after - 1] - period)
+def _slack(asked: Sequence[int], start: int, end: int, period: int) -> int:
+    """By how much longer than a period nobody asked, in all intervals between requests that overlap these instants."""
+    first, last = max(0, bisect_right(asked, start) - 1), bisect_left(asked, end)
+    around = itertools.pairwise(asked[first : last + 1])
+    return sum(max(0, after - before - period) for before, after in around)
 
 
 def _answers(samples: Samples) -> Mapping[int, frozenset[str]]:

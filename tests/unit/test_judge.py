@@ -73,6 +73,15 @@ def test_a_silence_of_the_prober_itself_is_told_apart() -> None:
     assert verdict.unanswered == 0
 
 
+def test_a_machine_that_stood_still_in_the_midst_of_a_silence_is_told_apart() -> None:
+    # It stood still after the request of 502, from 504 to 640, and the prober was the first to wake.
+    skipped = dict.fromkeys(range(504, 640, PERIOD), -1.0)
+    samples = ask(1000, [*answering(A, 0, 502), (640.2, A), *answering(A, 640, 1000, 0.3)], late=skipped)
+    verdict = judge(samples)
+    assert verdict.silence.length == round((640.2 - 500.1) * MS)
+    assert verdict.silence.lateness == (640 - 502 - 2) * MS
+
+
 def test_lateness_elsewhere_does_not_excuse_a_silence() -> None:
     skipped = dict.fromkeys(range(202, 280, PERIOD), -1.0)
     verdict = judge(ask(2000, [*answering(A, 0, 202), *answering(A, 280, 600), *answering(A, 900, 2000)], skipped))
@@ -130,9 +139,17 @@ def test_a_responder_that_answers_late_and_all_at_once_has_answered_all() -> Non
 
 
 def test_a_reply_after_the_patience_answers_nothing() -> None:
-    late = 500 + PATIENCE / MS + 10
-    lost = unanswered(ask(2000, [*answering(A, 0, 500), (late, A), *answering(A, 2000, 2000)]))
-    assert lost[0].at == 500 * MS
+    # The newest request before it was sent at 500; then the prober stood still.
+    skipped = dict.fromkeys(range(502, 700, PERIOD), -1.0)
+    for late, lost in ((500 + PATIENCE / MS - 1, 0), (500 + PATIENCE / MS + 1, 1)):
+        samples = ask(1000, [*answering(A, 0, 500), (late, A), *answering(A, 700, 1000)], skipped)
+        assert len(unanswered(samples)) == lost
+
+
+def test_an_old_debt_explains_no_second_answer() -> None:
+    # Nobody answered from 200 to 300; at 600, long after, two answer one request.
+    samples = ask(1000, [*answering(A, 0, 200), *answering(A, 300, 602), *answering(B, 600, 1000, LATENCY + 0.05)])
+    assert [contest.start for contest in contests(samples)] == [600 * MS]
 
 
 def test_the_last_requests_may_still_be_answered() -> None:
