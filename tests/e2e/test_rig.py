@@ -1,5 +1,6 @@
 """The rig itself: what it shows of a cluster and a LAN when none of our programs runs."""
 
+import http
 import itertools
 import signal
 import sys
@@ -14,7 +15,8 @@ from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
 from lbprovider.net import namespaces
-from tests.e2e.rig import nodes, planted, services
+from tests.e2e.rig import nodes, ours, planted, services
+from tests.e2e.rig.api import ApiError
 from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import API_PORT, Cluster
 from tests.e2e.rig.eyes import Eyes
@@ -211,6 +213,27 @@ def test_the_api_server_can_crash_and_come_back_with_all_that_it_knew(cluster: C
     mark = cluster.audit.mark()
     cluster.api.delete(services.path("kept"))
     assert cluster.audit.requests(lambda each: each.name == "kept" and each.verb == "delete", since=mark)
+
+
+@TWO_NODES
+def test_the_manifests_apply_as_shipped_and_a_speaker_can_make_no_allocation(cluster: Cluster) -> None:
+    ours.install(cluster)
+    assert ours.pool(cluster, "lan", "198.51.100.200-198.51.100.220")["spec"]["autoAssign"] is True
+    speaker = cluster.api_as(ours.SPEAKER)
+    allocations = f"{ours.GROUP}/ipallocations"
+    assert speaker.items(allocations) == []
+    body = {
+        "apiVersion": "lbprovider.io/v1beta1",
+        "kind": "IPAllocation",
+        "metadata": {"name": "198.51.100.200"},
+        "spec": {"address": "198.51.100.200", "pool": "lan"},
+    }
+    with pytest.raises(ApiError) as refused:
+        speaker.create(allocations, body)
+    assert refused.value.status == http.HTTPStatus.FORBIDDEN
+    assert cluster.api_as(ours.CONTROLLER).create(allocations, body)["spec"]["pool"] == "lan"
+    assert ours.allocation(cluster, ip_address("198.51.100.200")) is not None
+    assert ours.leader(cluster, ip_address("198.51.100.200")) is None
 
 
 @TWO_NODES
