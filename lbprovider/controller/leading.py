@@ -98,14 +98,15 @@ class Work:
             changed=self._claimed,
             freed=self._freed,
         )
-        speakers = Speakers(inventory.leases)
+        clock = asyncio.get_running_loop().time
+        speakers = Speakers(inventory.leases, clock)
         self._pools = Pools(api, inventory, self.ledger, recorder=recorder, changed=self._look_again)
         self._placing = Placing(inventory, speakers, self._pools.advertisements, self._allocations.loads)
         decisions = Decisions(inventory, self._allocations, places=self._placing, settings=settings)
         self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder)
         self._freeing = Freeing(inventory, self._allocations, decisions, self.services.queue)
         self._segments = Segments(
-            api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace
+            api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace, clock=clock
         )
         inventory.allocations.subscribe(self._allocation_changed)
 

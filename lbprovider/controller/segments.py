@@ -66,7 +66,7 @@ class Segments:
         *,
         recorder: Recorder,
         placed: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._api = api

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -26,7 +25,7 @@ class Speakers:
         clock: seconds, monotonic.
     """
 
-    def __init__(self, leases: Store[Lease], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, leases: Store[Lease], clock: Callable[[], float]) -> None:
         self._clock = clock
         self._registrations: dict[str, Registration] = {}
         self.registrations: Mapping[str, Registration] = MappingProxyType(self._registrations)

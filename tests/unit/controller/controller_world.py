@@ -1,0 +1,152 @@
+"""A controller over the API server in memory, in virtual time: everything is the real thing but kopf and the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+
+from lbprovider.api.core import Event, Lease, Namespace, Node, Service, ServicePort, ServiceSpec
+from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
+from lbprovider.api.registration import ANNOTATION, Attachment, Registration
+from lbprovider.api.resources import (
+    ADVERTISEMENTS,
+    ALLOCATIONS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    POOLS,
+    SERVICES,
+)
+from lbprovider.controller.deciding import CONDITION
+from lbprovider.controller.inventory import Inventory
+from lbprovider.controller.leading import lead
+from lbprovider.controller.tasks import beside
+from lbprovider.kube.ports import Api
+from lbprovider.kube.reflector import Reflector
+from lbprovider.settings import ControllerSettings
+from tests.fakes import virtual_time
+from tests.fakes.api_server import Call, FakeApi
+
+SYSTEM = "lbprovider-system"
+SETTINGS = ControllerSettings(namespace=SYSTEM, identity="controller-1")
+
+
+def run(story: Callable[[World], Awaitable[None]]) -> None:
+    """Plays a story in virtual time."""
+
+    async def main(_: Callable[[], float]) -> None:
+        await story(World())
+
+    virtual_time.run(main)
+
+
+class World:
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.relisted: Callable[[], None] = lambda: None
+        self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="default")))
+
+    @asynccontextmanager
+    async def controller(self, api: Api | None = None, settings: ControllerSettings = SETTINGS) -> AsyncIterator[None]:
+        """A leader that has adopted, until the end of the block; then it is gone as after SIGKILL or SIGTERM."""
+        ready = asyncio.Event()
+        async with beside(lead(api or self.api, settings, self._watch, ready.set)):
+            await ready.wait()
+            yield
+
+    async def _watch(self, inventory: Inventory, relisted: Callable[[], None]) -> None:
+        """In kopf's place."""
+        self.relisted = relisted
+        stores: tuple[Any, ...] = (
+            inventory.services, inventory.namespaces, inventory.nodes, inventory.segments, inventory.allocations,
+        )  # fmt: skip
+        async with beside(*(Reflector(self.api, store.resource).run(store) for store in stores)):
+            await asyncio.get_running_loop().create_future()
+
+    def pool(self, *addresses: str, name: str = "lan", **spec: Any) -> IPAddressPool:
+        made = IPAddressPool(
+            metadata=ObjectMeta(name=name, namespace=SYSTEM), spec=IPAddressPoolSpec(addresses=addresses, **spec)
+        )
+        return self.api.write(POOLS, made)
+
+    def advertisement(self, name: str = "all") -> None:
+        self.api.write(ADVERTISEMENTS, L2Advertisement(metadata=ObjectMeta(name=name, namespace=SYSTEM)))
+
+    def service(
+        self, name: str = "web", *, namespace: str = "default", created: str = "2026-01-01T00:00:00Z", **spec: Any
+    ) -> Service:
+        """Creates a Service as the API server would store it."""
+        fields: dict[str, Any] = {
+            "type": "LoadBalancer", "cluster_ip": "10.96.0.1", "cluster_ips": ("10.96.0.1",), "ip_families": ("IPv4",),
+            "ip_family_policy": "SingleStack", "external_traffic_policy": "Cluster", "ports": (ServicePort(port=80),),
+        }  # fmt: skip
+        metadata = ObjectMeta(name=name, namespace=namespace, creation_timestamp=created)
+        return self.api.write(SERVICES, Service(metadata=metadata, spec=ServiceSpec(**{**fields, **spec})))
+
+    def edit(self, name: str = "web", **spec: Any) -> Service:
+        old = self.stored(name)
+        return self.api.write(SERVICES, msgspec.structs.replace(old, spec=msgspec.structs.replace(old.spec, **spec)))
+
+    def speaker(self, node: str, *hears: str, subnets: tuple[str, ...] = ("192.0.2.0/24",)) -> None:
+        attachment = Attachment(
+            segment="192.0.2.0-24", interface="eth0", address=f"192.0.2.{200 + int(node[-1])}",
+            mac="02:00:00:00:00:01", subnets=subnets, hears=hears,
+        )  # fmt: skip
+        self.api.write(NODES, Node(metadata=ObjectMeta(name=node)))
+        annotations = {ANNOTATION: Registration(incarnation=1, attachments=(attachment,)).encode()}
+        metadata = ObjectMeta(
+            name=node, namespace=SYSTEM, annotations=annotations, labels={"lbprovider.io/speaker": ""}
+        )
+        self.api.write(LEASES, Lease(metadata=metadata))
+
+    def stored(self, name: str = "web") -> Service:
+        return self.api.objects(SERVICES)[f"default/{name}"]
+
+    def ingress(self, name: str = "web") -> list[str]:
+        return [entry.ip for entry in self.stored(name).status.load_balancer.ingress]
+
+    def reason(self, name: str = "web") -> str:
+        """The reason of our condition, with ``!`` before it where that is not True; empty without one."""
+        for condition in self.stored(name).status.conditions:
+            if condition.type == CONDITION:
+                return condition.reason if condition.status == "True" else f"!{condition.reason}"
+        return ""
+
+    def held(self) -> dict[str, list[str]]:
+        """The names of the Services that hold each address."""
+        allocations = self.api.objects(ALLOCATIONS)
+        return {key: [claim.name for claim in one.spec.services] for key, one in sorted(allocations.items())}
+
+    def events(self) -> list[Event]:
+        return list(self.api.objects(EVENTS).values())
+
+    def writes(self, *plurals: str) -> list[str]:
+        """``verb plural/subresource name`` of each write, Leases and Events left out unless asked for."""
+        return [
+            said(call)
+            for call in self.api.calls
+            if call.verb in ("create", "update", "patch", "delete")
+            and (call.plural in plurals if plurals else call.plural not in ("events", "leases"))
+        ]
+
+
+def said(call: Call) -> str:
+    part = f"/{call.subresource}" if call.subresource else ""
+    return f"{call.verb} {call.plural}{part} {call.name}"
+
+
+async def settle(seconds: float = 3.0) -> None:
+    """Lets virtual time pass: long enough for coalesced writes."""
+    await asyncio.sleep(seconds)
+
+
+async def ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
