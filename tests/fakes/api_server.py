@@ -140,6 +140,8 @@ class FakeApi:
 
     async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
         meta = obj.metadata
+        if not meta.resource_version or not meta.uid:
+            raise ValueError(f"{resource.kind} {obj.key} has no resourceVersion or uid to be swapped by")
         await self._asked(Call("update", resource.plural, meta.name, meta.namespace, subresource))
         old = self._current(resource, meta.namespace, meta.name)
         _preconditions(resource, old, meta.uid, meta.resource_version)
@@ -292,6 +294,9 @@ def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
             return patch
         entries = {entry["type"]: entry for entry in old}
         for entry in patch:
+            if entry.get("$patch") == "delete":
+                entries.pop(entry["type"], None)
+                continue
             entries[entry["type"]] = _merged(entries.get(entry["type"]), entry, strategic=strategic)
         return list(entries.values())
     result = dict(old) if isinstance(old, Mapping) else {}

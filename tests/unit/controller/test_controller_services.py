@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -94,7 +95,7 @@ def test_a_crash_between_the_writes_heals(place: str) -> None:
 def test_a_write_whose_answer_was_lost_holds_no_second_address() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10-192.0.2.19")
-        lost = []
+        lost: list[Call] = []
 
         def once(call: Call) -> ClusterError | None:
             if call.verb == "create" and call.plural == "ipallocations" and not lost:
@@ -121,7 +122,7 @@ def test_a_write_whose_answer_was_lost_holds_no_second_address() -> None:
 def test_somebody_else_was_faster_with_the_address() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10-192.0.2.19")
-        done = []
+        done: list[Call] = []
 
         def foreign(call: Call) -> ClusterError | None:
             if call.verb == "create" and call.plural == "ipallocations" and not done:
@@ -258,7 +259,7 @@ def test_what_is_marked_for_deletion_lets_go_while_finalizers_run() -> None:
         {"type": "LoadBalancer", "load_balancer_class": "example.com/other"},
     ],
 )
-def test_what_never_was_ours_is_never_touched(spec: dict[str, object]) -> None:
+def test_what_never_was_ours_is_never_touched(spec: dict[str, Any]) -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10-192.0.2.19")
         theirs = (Condition(type="example.com/Ready", status="True", reason="Ready"),)
