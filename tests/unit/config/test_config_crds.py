@@ -240,3 +240,16 @@ def test_conditions_are_a_list_by_type_as_server_side_apply_wants_it(kind: Resou
     assert issubclass(kind.type, Object)
     conditions = schema(kind)["properties"]["status"]["properties"]["conditions"]
     assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == ("map", ["type"])
+
+
+@EACH_KIND
+def test_the_page_on_objects_names_every_field(kind: Resource[Any]) -> None:
+    page = (CRD.parents[1] / "docs" / "objects.md").read_text(encoding="utf-8")
+    (section,) = (part for part in page.split("\n## ") if part.startswith(f"{kind.kind}\n"))
+    assert f"| `{kind.kind}` | `{crd(kind)['spec']['names']['shortNames'][0]}` |" in page
+    fields = schema(kind)["properties"]
+    for name in (*fields["spec"]["properties"], *fields["status"]["properties"]):
+        assert f"`{name}`" in section, name
+    for name, part in fields["spec"]["properties"].items():
+        if "default" in part and kind.namespaced:
+            assert f"| `{name}` | `{str(part['default']).lower()}` |" in section, name
