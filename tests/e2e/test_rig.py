@@ -1,5 +1,6 @@
 """The rig itself: what it shows of a cluster and a LAN when none of our programs runs."""
 
+import functools
 import http
 import itertools
 import signal
@@ -16,9 +17,9 @@ from lbprovider.lab.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
 from lbprovider.net import namespaces
 from tests.e2e.rig import nodes, ours, planted, services
-from tests.e2e.rig.api import ApiError
+from tests.e2e.rig.api import Api, ApiError
 from tests.e2e.rig.backends import Pod
-from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.cluster import API_PORT, API_SERVICE, Cluster
 from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.traffic import Traffic
@@ -44,6 +45,15 @@ def test_the_control_plane_is_up_and_every_node_is_ready(cluster: Cluster) -> No
     }
     assert ready == set(cluster.lan.nodes)
     assert "v1.35" in cluster.kubectl("version")
+
+
+def test_a_node_reaches_the_api_server_at_the_address_of_its_service(cluster: Cluster) -> None:
+    token = cluster.token_of("default", "kube-system")
+    for node in cluster.lan.nodes.values():
+        api = Api(node.namespace, str(API_SERVICE), 443, cluster.authority, token)
+        ready = functools.partial(api.text, "/readyz")
+        assert eventually(ready, f"{node.name} reaches {API_SERVICE}") == "ok"
+        api.close()
 
 
 def test_a_client_reaches_a_service_through_kube_proxy_on_whichever_node_has_its_address(cluster: Cluster) -> None:

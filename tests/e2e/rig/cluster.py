@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,7 +23,9 @@ from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.waiting import eventually
 
 API_PORT: Final = 6443
-SERVICES4: Final = "10.96.0.0/16"
+SERVICES4: Final = IPv4Network("10.96.0.0/16")
+API_SERVICE: Final = SERVICES4[1]
+"""The address of the Service ``kubernetes``, which kube-proxy leads to the API server from each node."""
 SERVICES6: Final = "2001:db8:96::/112"
 NAMESPACE: Final = "lbprovider-system"
 _ISSUER: Final = "https://kubernetes.default.svc"
@@ -56,7 +59,9 @@ class Cluster:
         self.directory = directory
         self._tokens = {user: secrets.token_hex(16) for user, _ in _USERS}
         self._pki = pki.make(
-            directory / "pki", [CONTROL], ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"]
+            directory / "pki",
+            [CONTROL, API_SERVICE],
+            ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"],
         )
         with contextlib.ExitStack() as undo:
             self._undo = undo
@@ -161,6 +166,11 @@ class Cluster:
         return self.lan.spawn(f"kube-proxy-{node.name}", node.namespace, argv)
 
     # --- getting at it
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that signed the API server's."""
+        return self._pki.ca
 
     def api_as_token(self, token: str) -> Api:
         """The API server as the owner of a token sees it."""
