@@ -145,10 +145,9 @@ def longest_silence(samples: Samples) -> Silence:
 
 
 def _slack(asked: Sequence[int], start: int, end: int, period: int) -> int:
-    """By how much longer than a period nobody asked, in all intervals between requests that overlap these instants."""
-    first, last = max(0, bisect_right(asked, start) - 1), bisect_left(asked, end)
-    around = itertools.pairwise(asked[first : last + 1])
-    return sum(max(0, after - before - period) for before, after in around)
+    """By how much the requests around these instants lie further apart, all together, than a period each."""
+    first, last = max(0, bisect_right(asked, start) - 1), min(bisect_left(asked, end), len(asked) - 1)
+    return max(0, asked[last] - asked[first] - (last - first) * period)
 
 
 def _answers(samples: Samples) -> Mapping[int, frozenset[str]]:

@@ -89,6 +89,13 @@ def test_lateness_elsewhere_does_not_excuse_a_silence() -> None:
     assert verdict.silence.lateness == 0
 
 
+def test_jitter_adds_up_to_no_lateness() -> None:
+    jitter = {due: 0.4 for due in range(502, 700, 4)}
+    verdict = judge(ask(1000, [*answering(A, 0, 500), *answering(A, 700, 1000)], jitter))
+    assert verdict.silence.length == 202 * MS
+    assert verdict.silence.lateness == 0
+
+
 def test_lateness_is_the_worst_of_all_requests() -> None:
     assert judge(ask(100, answering(A, 0, 100), {40: 1.5, 60: 0.5})).lateness == round(1.5 * MS)
 
