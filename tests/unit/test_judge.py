@@ -90,7 +90,7 @@ def test_lateness_elsewhere_does_not_excuse_a_silence() -> None:
 
 
 def test_jitter_adds_up_to_no_lateness() -> None:
-    jitter = {due: 0.4 for due in range(502, 700, 4)}
+    jitter = dict.fromkeys(range(502, 700, 4), 0.4)
     verdict = judge(ask(1000, [*answering(A, 0, 500), *answering(A, 700, 1000)], jitter))
     assert verdict.silence.length == 202 * MS
     assert verdict.silence.lateness == 0
