@@ -11,6 +11,7 @@ from typer.main import get_command
 from lbprovider import __version__
 from lbprovider.api import names
 from lbprovider.cli.main import app
+from lbprovider.controller import startup
 from lbprovider.settings import ControllerSettings, SpeakerSettings
 
 ROOT: Final = Path(__file__).parents[3]
@@ -225,6 +226,32 @@ def granted(installed: list[Manifest], account: str) -> set[Rule]:
                 for verb in rule["verbs"]
             }
     return found
+
+
+BESIDES: Final[set[Rule]] = {
+    ("cluster", "services", "*", "get"),
+    ("cluster", "events", "*", "patch"),
+    (NAMESPACE, "ipaddresspools.lbprovider.io", "*", "get"),
+    (NAMESPACE, "l2advertisements.lbprovider.io", "*", "get"),
+}
+"""What the controller does and could go on without: it doesn't refuse to start for it."""
+
+
+def asked_at_start() -> set[Rule]:
+    found: set[Rule] = set()
+    for resource, subresource, verbs, where in startup._NEEDED:
+        group = resource.api_version.rpartition("/")[0]
+        plural = f"{resource.plural}/{subresource}".rstrip("/")
+        scope = NAMESPACE if where else "cluster"
+        name = "*" if where in ("", "own") else where
+        found |= {(scope, f"{plural}.{group}".rstrip("."), name, verb) for verb in verbs.split()}
+    return found
+
+
+def test_the_controller_is_granted_what_it_asks_for_at_its_start_and_hardly_more(installed: list[Manifest]) -> None:
+    allowed = granted(installed, "lbprovider-controller")
+    assert asked_at_start() <= allowed
+    assert allowed - asked_at_start() <= BESIDES
 
 
 def test_no_rule_is_a_wildcard(installed: list[Manifest]) -> None:
