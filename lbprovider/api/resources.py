@@ -25,6 +25,7 @@ class Resource(Generic[T]):
         plural: as in URLs.
         namespaced: whether it lives in namespaces.
         type: what one object is decoded to.
+        stored: whether it is kept; an access review is a question only, and the answer to it has no name.
     """
 
     api_version: str
@@ -32,6 +33,7 @@ class Resource(Generic[T]):
     plural: str
     namespaced: bool
     type: type[T]
+    stored: bool = True
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of the collection, of one object, or of its subresource.

@@ -38,9 +38,9 @@ log = structlog.get_logger(__name__)
 class Attributes(Struct, frozen=True):
     """What is asked for."""
 
-    group: str
     resource: str
     verb: str
+    group: str = ""
     subresource: str = ""
     namespace: str = ""
     name: str = ""
@@ -70,7 +70,12 @@ class Review(Object, frozen=True, kw_only=True):
 
 
 REVIEWS: Final = Resource(
-    "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False, type=Review
+    "authorization.k8s.io/v1",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    namespaced=False,
+    type=Review,
+    stored=False,
 )
 
 _NEEDED: Final[tuple[tuple[Resource[Any], str, str, str], ...]] = (

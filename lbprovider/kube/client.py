@@ -284,7 +284,7 @@ def _one(resource: Resource[T], asked: Request, body: bytes) -> T:
         except msgspec.ValidationError as error:
             bad = _unreadable(resource, body, error)
             raise InvalidObject(f"{resource.kind} {bad.key}", f"can't be read: {bad.problem}") from error
-    if not obj.metadata.name:
+    if resource.stored and not obj.metadata.name:
         raise garbage(asked, "an object without a name")
     return obj
 
