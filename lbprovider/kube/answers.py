@@ -129,6 +129,9 @@ def refused(request: Request, code: int, status: Status, headers: Mapping[str, s
         return Overloaded(f"can't {request}: {said}", retry_after=_retry_after(status, headers), **given)
     if code == _NOT_FOUND and (status.details is None or not status.details.name):
         return KindMissing(_kind_missing(request), **given)
+    if status.details is not None and any(cause.field == "metadata.uid" for cause in status.details.causes):
+        # How a uid in a patch is refused that isn't the object's: as an edit of a field that can't be edited.
+        return Conflict(f"can't {request}: it is another object of that name by now", **given)
     error, explain = _REFUSALS.get(code, (Invalid, _as_said))
     return error(explain(request, said), **given)
 

@@ -180,6 +180,8 @@ class Client:
 
     async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
         """See ``ports.Api.replace``."""
+        if not obj.metadata.resource_version or not obj.metadata.uid:
+            raise ValueError(f"{resource.kind} {obj.key} has no resourceVersion or uid to be swapped by")
         asked = self._asked("update", resource, obj.metadata.namespace, obj.metadata.name, subresource)
         return _one(resource, asked, await self._request("PUT", asked, body=encode(resource, obj)))
 

@@ -162,14 +162,13 @@ class LeaderLease:
     async def _renew(self) -> None:
         try:
             await self._write(self._stored)
-        except NotFound as error:
-            raise self._lost("was deleted") from error
-        except Conflict:
-            # Somebody edited it, or it is our own write whose answer was lost, or another's.
+        except (Conflict, NotFound):
+            # Somebody edited or deleted it, or it is our own write whose answer was lost, or another's.
             lease = await self._read()
-            holder = lease.spec.holder_identity if lease else None
-            if lease is None or holder != self.identity:
-                raise self._lost(f"is held by {holder or 'nobody'}") from None
+            if lease is None:
+                raise self._lost("was deleted") from None
+            if lease.spec.holder_identity != self.identity:
+                raise self._lost(f"is held by {lease.spec.holder_identity or 'nobody'}") from None
             await self._write(lease)
 
     async def _read(self) -> Lease | None:

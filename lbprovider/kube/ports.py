@@ -128,9 +128,13 @@ class Api(Protocol):
     async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
         """Compare-and-swap: replaces the object if ``obj.metadata.resource_version`` is still the current one.
 
+        ``obj`` must carry that and its uid, as whatever was read does: without a uid, a PUT *creates* a Lease that is
+        gone (kube-apiserver 1.35).
+
         Raises:
-            Conflict: it is not, or the object is another one (uid) of that name.
-            NotFound: it is gone.
+            Conflict: it is not, or the object is another one (uid) of that name, or gone.
+            NotFound: it is gone (which of the two depends on the kind).
+            ValueError: no resourceVersion, or no uid: a bug.
         """
         ...
 

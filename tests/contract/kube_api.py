@@ -45,8 +45,21 @@ async def a_missing_object_is_not_found(api: Api, namespace: str) -> None:
         await api.patch(LEASES, "none", {"spec": {"holderIdentity": "me"}}, namespace=namespace)
     with pytest.raises(NotFound):
         await api.delete(LEASES, "none", namespace=namespace)
+
+
+async def what_is_gone_is_not_replaced(api: Api, namespace: str) -> None:
+    made = await api.create(LEASES, _lease(namespace, "gone"))
+    await api.delete(LEASES, "gone", namespace=namespace)
+    with pytest.raises((NotFound, Conflict)):
+        await api.replace(LEASES, made)
     with pytest.raises(NotFound):
-        await api.replace(LEASES, _with_version(_lease(namespace, "none"), "1"))
+        await api.get(LEASES, "gone", namespace=namespace)
+    again = await api.create(LEASES, _lease(namespace, "gone"))
+    with pytest.raises(Conflict):  # another one of that name
+        await api.replace(LEASES, made)
+    with pytest.raises(ValueError, match="has no resourceVersion or uid"):
+        await api.replace(LEASES, _lease(namespace, "gone"))
+    assert await api.get(LEASES, "gone", namespace=namespace) == again
 
 
 async def a_replacement_compares_and_swaps(api: Api, namespace: str) -> None:
@@ -209,6 +222,8 @@ async def a_watch_goes_on_where_a_list_ended(api: Api, namespace: str) -> None:
 
 
 async def a_version_too_old_is_gone(api: Api, namespace: str) -> None:
+    """On a server that has forgotten its first versions: compacted, or started again since."""
+
     async def drain() -> None:
         async with asyncio.timeout(20), aclosing(api.watch(LEASES, "1", namespace=namespace)) as events:
             async for _ in events:
@@ -221,6 +236,7 @@ async def a_version_too_old_is_gone(api: Api, namespace: str) -> None:
 CASES: Final[tuple[Case, ...]] = (
     an_object_is_created_once,
     a_missing_object_is_not_found,
+    what_is_gone_is_not_replaced,
     a_replacement_compares_and_swaps,
     one_of_many_creators_wins,
     status_and_spec_are_written_apart,
@@ -229,8 +245,8 @@ CASES: Final[tuple[Case, ...]] = (
     a_status_never_lands_on_a_later_service_of_the_name,
     only_what_is_meant_is_deleted,
     a_watch_goes_on_where_a_list_ended,
-    a_version_too_old_is_gone,
 )
+"""All that need nothing but a server; ``a_version_too_old_is_gone`` needs one with a past."""
 
 
 async def _patch_service(api: Api, service: Service, body: object) -> Service:
@@ -242,10 +258,6 @@ async def _patch_service(api: Api, service: Service, body: object) -> Service:
 def _lease(namespace: str, name: str, holder: str = "me", labels: dict[str, str] | None = None) -> Lease:
     metadata = ObjectMeta(name=name, namespace=namespace, labels=labels or {})
     return Lease(metadata=metadata, spec=LeaseSpec(holder_identity=holder))
-
-
-def _with_version(lease: Lease, version: str) -> Lease:
-    return msgspec.structs.replace(lease, metadata=msgspec.structs.replace(lease.metadata, resource_version=version))
 
 
 def _service(namespace: str, name: str) -> Service:

@@ -51,7 +51,7 @@ def test_each_verb_is_the_request_that_the_api_server_knows() -> None:
             await api.get(LEASES, "a", namespace="ns")
             made = Lease(metadata=ObjectMeta(name="a", namespace="ns"), spec=LeaseSpec(holder_identity="me"))
             await api.create(LEASES, made)
-            await api.replace(LEASES, made)
+            await api.replace(LEASES, await api.get(LEASES, "a", namespace="ns"))
             await api.patch(LEASES, "a", {"spec": {}}, namespace="ns")
             await api.patch(SERVICES, "a", {"status": {}}, namespace="ns", subresource="status", strategic=True)
             await api.delete(NODES, "a", uid="u", resource_version="9")
@@ -64,11 +64,13 @@ def test_each_verb_is_the_request_that_the_api_server_knows() -> None:
         "metadata": {"name": "a", "namespace": "ns"},
         "spec": {"holderIdentity": "me"},
     }
+    stored = {**whole, "metadata": {"name": "a", "namespace": "ns", "uid": "uid-a", "resourceVersion": "5"}}
     deletion = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u", "resourceVersion": "9"}}
     assert seen == [
         ("GET", f"{leases}/a", {}, "", None),
         ("POST", leases, {}, "application/json", whole),
-        ("PUT", f"{leases}/a", {}, "application/json", whole),
+        ("GET", f"{leases}/a", {}, "", None),
+        ("PUT", f"{leases}/a", {}, "application/json", stored),
         ("PATCH", f"{leases}/a", {}, "application/merge-patch+json", {"spec": {}}),
         (
             "PATCH",

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from tests.contract.kube_api import CASES, Case
+from tests.contract.kube_api import CASES, Case, a_version_too_old_is_gone
 from tests.fakes.api_server import FakeApi
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", [*CASES, a_version_too_old_is_gone], ids=lambda case: case.__name__)
 def test_fake(case: Case) -> None:
     async def main() -> None:
         await case(FakeApi(), "contract")

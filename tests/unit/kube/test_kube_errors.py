@@ -241,6 +241,11 @@ USER = 'User "system:serviceaccount:lbprovider-system:speaker"'
         (status(400, "BadRequest", "no"), errors.Invalid, "no"),
         (status(405, "MethodNotAllowed", "no"), errors.Invalid, "no"),
         (status(422, "Invalid", "spec.address: must be"), errors.Invalid, "spec.address: must be"),
+        (
+            status(422, "Invalid", "no", name="a", causes=[{"field": "metadata.uid", "message": "immutable"}]),
+            errors.Conflict,
+            "it is another object of that name by now",
+        ),
         (status(429, "TooManyRequests", "slow"), errors.Overloaded, "slow"),
         (web.Response(text="<html>\n bad gateway</html>", status=502), errors.Overloaded, "<html> bad gateway</html>"),
         (web.Response(body=b"", status=503), errors.Overloaded, "HTTP status 503"),
