@@ -138,17 +138,18 @@ def from_object(segment: objects.Segment) -> Segment:
     )
 
 
+def object_lists(segment: Segment) -> tuple[objects.MemberList, ...]:
+    """The lists as the API server, and a speaker's registration, have them."""
+    return tuple(
+        objects.MemberList(
+            members=one.members,
+            need=one.need,
+            heartbeat_period=None if one.period == DEFAULT_PERIOD else one.period // NS_PER_MS,
+        )
+        for one in segment.lists
+    )
+
+
 def with_lists(spec: objects.SegmentSpec, segment: Segment) -> objects.SegmentSpec:
     """``spec`` with this version and these lists: what a swap writes."""
-    return msgspec.structs.replace(
-        spec,
-        version=segment.version,
-        lists=tuple(
-            objects.MemberList(
-                members=one.members,
-                need=one.need,
-                heartbeat_period=None if one.period == DEFAULT_PERIOD else one.period // NS_PER_MS,
-            )
-            for one in segment.lists
-        ),
-    )
+    return msgspec.structs.replace(spec, version=segment.version, lists=object_lists(segment))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ MAX_CHANGES: Final = 50
 MAX_LISTS: Final = 8
 MAX_REFUSED: Final = 1024
 """Bytes of a refusal bitmap: 8,192 addresses of one owner on one Segment. Beyond, a refusal says "all"."""
+
+MAX_PARTS: Final = 1024
+"""Of one full state, or of the lists of one Segment."""
 
 _MS: Final = 1_000_000
 _HEAD: Final = struct.Struct("!8s8sIQHHIIQB")
@@ -155,15 +158,20 @@ def scope(uid: str) -> bytes:
     return hashlib.blake2b(uid.encode(), digest_size=8, person=b"lbprovider").digest()
 
 
+def change_size(change: Change, named: Collection[str]) -> int:
+    """How many bytes a change adds to a datagram whose table of names holds ``named`` already."""
+    size = _U8.size + len(change.address) + (_U8.size + _U64.size if change.since else 0)
+    new_name = change.successor and change.successor not in named
+    return size + (_U8.size + len(change.successor) if new_name else 0)
+
+
 def version_size(changes: Iterable[Change]) -> int:
     """How many bytes a version takes at most, the names that it refers to included."""
     size = _U8.size
-    names: set[str] = set()
+    named: set[str] = set()
     for change in changes:
-        size += _U8.size + len(change.address) + (_U8.size + _U64.size if change.since else 0)
-        if change.successor and change.successor not in names:
-            names.add(change.successor)
-            size += _U8.size + len(change.successor)
+        size += change_size(change, named)
+        named.add(change.successor)
     return size
 
 
@@ -253,6 +261,8 @@ def _decode_echo(reader: _Reader) -> Echo:
     incarnation, sent, hold, kv, size = reader.take(_ECHO)
     if size != _ALL_REFUSED and size > MAX_REFUSED:
         raise WireError("TooManyRefused")
+    if not hold:
+        raise WireError("BadHold")
     refused = None if size == _ALL_REFUSED else reader.bytes(size)
     return Echo(incarnation, sent, hold * _MS, kv, refused)
 
@@ -281,7 +291,7 @@ def _decode_lists(reader: _Reader) -> MemberLists:
 
 def _decode_parts(reader: _Reader) -> tuple[int, int]:
     part, parts = reader.take(_PARTS)
-    if part >= parts:
+    if not part < parts <= MAX_PARTS:
         raise WireError("BadParts")
     return part, parts
 

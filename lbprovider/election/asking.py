@@ -1,0 +1,143 @@
+"""Which addresses to ask for, and when: as the ranking has it, and never while somebody else claims them. Rule 13.
+
+What keeps the fastest node from taking everything is the wait of two periods for each candidate ranked before me; what
+keeps two askers from blocking each other for ever is the wait after a vain attempt, which differs by node and attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lbprovider.election.outcome import WonReason
+from lbprovider.election.peers import FOREVER, Peers
+
+_WAIT_PERIODS: Final = 2
+"""For each candidate before me."""
+_AGAIN_PERIODS: Final = (2, 4, 6)
+"""After a vain attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """An address to claim now."""
+
+    address: bytes
+    reason: WonReason
+    predecessor: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Free:
+    """No live node claims the address since then (ns), for this reason."""
+
+    since: int
+    reason: WonReason
+    predecessor: str
+
+
+class Asking:
+    """The addresses that I could take. ``next_at`` is when the next wait found by ``due`` is over, ns."""
+
+    def __init__(self, node: str) -> None:
+        self.wishes: Mapping[bytes, tuple[str, ...]] = {}
+        self.next_at = FOREVER
+        self._node = node
+        self._free: dict[bytes, _Free] = {}
+        self._offered: dict[bytes, str] = {}
+        self._attempts: dict[bytes, int] = {}
+        self._not_before: dict[bytes, int] = {}
+
+    def eligible(self, address: bytes) -> bool:
+        """Whether I may announce the address at all."""
+        return self._node in self.wishes.get(address, ())
+
+    def wish(self, wishes: Mapping[bytes, tuple[str, ...]]) -> Collection[bytes]:
+        """Takes new wishes; the addresses that are to be looked at again."""
+        changed = {
+            address
+            for address in {*wishes, *self.wishes}
+            if (self._node in wishes.get(address, ())) != self.eligible(address)
+        }
+        self.wishes = wishes
+        for gone in [address for address in self._attempts if address not in wishes]:
+            self.won(gone)
+        return changed
+
+    def revise(self, address: bytes, peers: Peers, now: int, freed: tuple[WonReason, str], *, mine: bool) -> None:
+        """Who claims the address has changed.
+
+        Args:
+            address: the address.
+            peers: who claims it.
+            now: the time.
+            freed: how it came to be free, and of whom, if nobody does.
+            mine: whether I claim it.
+        """
+        claimants = peers.claimants(address)
+        self._offered.pop(address, None)
+        if mine or claimants or not self.eligible(address):
+            self._free.pop(address, None)
+        else:
+            self._free.setdefault(address, _Free(now, *freed))
+        if claimants and not mine and self.eligible(address):
+            named = [peers.live[node].known[address].successor for node in claimants]
+            if all(successor == self._node for successor in named):
+                self._offered[address] = min(claimants)
+
+    def failed(self, address: bytes, now: int, period: int) -> None:
+        """11b: asked in vain; when to ask again."""
+        attempt = self._attempts[address] = self._attempts.get(address, 0) + 1
+        seed = f"{self._node}/{attempt}/".encode() + address
+        lot = hashlib.blake2b(seed, digest_size=2).digest()
+        wait = _AGAIN_PERIODS[int.from_bytes(lot) % len(_AGAIN_PERIODS)]
+        self._not_before[address] = now + wait * period
+
+    def won(self, address: bytes) -> None:
+        """The address is mine, or nobody's business any more."""
+        self._attempts.pop(address, None)
+        self._not_before.pop(address, None)
+
+    def due(self, peers: Peers, now: int, period: int, able_since: int) -> list[Ask]:
+        """Rule 13's (a) and (b): what to ask for now, given that the rest of the rule holds.
+
+        Args:
+            peers: who claims what.
+            now: the time.
+            period: of heartbeats.
+            able_since: since when the rest of the rule has held: at a cold start everything has been free for long,
+                and still only the first of the ranking is to ask at once.
+        """
+        due = [
+            Ask(address, WonReason.HANDED_OVER, namer)
+            for address, namer in self._offered.items()
+            if self._ready(address, now, 0)
+        ]
+        for address, free in self._free.items():
+            wait = _WAIT_PERIODS * period * self._before_me(address, peers)
+            if self._ready(address, now, max(free.since, able_since) + wait):
+                due.append(Ask(address, free.reason, free.predecessor))
+        return due
+
+    def pending(self) -> bool:
+        """Whether there is anything to ask for."""
+        return bool(self._free or self._offered)
+
+    def _ready(self, address: bytes, now: int, at: int) -> bool:
+        at = max(at, self._not_before.get(address, 0))
+        if now < at:
+            self.next_at = min(self.next_at, at)
+            return False
+        return True
+
+    def _before_me(self, address: bytes, peers: Peers) -> int:
+        """How many live candidates are ranked before me."""
+        count = 0
+        for node in self.wishes[address]:
+            if node == self._node:
+                break
+            peer = peers.live.get(node)
+            count += peer is not None and peer.candidate
+        return count
