@@ -1,0 +1,205 @@
+"""Whole speakers in one process, in virtual time: a fake API server, a fake LAN, and a controller of a few lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+from typing import TypeVar
+
+import msgspec
+
+from lbprovider.api import heartbeat_key, names
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
+from lbprovider.api.core import Namespace, Node, NodeCondition, NodeStatus, Secret
+from lbprovider.api.heartbeat_key import HeartbeatKey
+from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus
+from lbprovider.api.registration import registration
+from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NAMESPACES, NODES, SECRETS, SEGMENTS
+from lbprovider.api.segment import Segment
+from lbprovider.election.membership import next_segment
+from lbprovider.net.links import Link
+from lbprovider.settings import SpeakerSettings
+from lbprovider.speaker.app import Speaker
+from lbprovider.speaker.ports import Host
+from lbprovider.wire import arp, ethernet
+from tests.fakes import virtual_time
+from tests.fakes.api_server import FakeApi
+from tests.fakes.net import FakeLan, FakeNode
+
+R = TypeVar("R")
+
+NAMESPACE = "lbprovider-system"
+SEGMENT = "192.0.2.0-24"
+VIP = IPv4Address("192.0.2.100")
+CLIENT_MAC, CLIENT = b"\x02\0\0\0\0\xcc", bytes((192, 0, 2, 200))
+SECOND = 1_000_000_000
+BOOT = 1_000 * SECOND
+"""What CLOCK_BOOTTIME shows when a test begins."""
+
+
+@dataclass(eq=False)
+class Running:
+    """One node with its speaker."""
+
+    name: str
+    link: Link
+    net: FakeNode
+    speaker: Speaker
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    async def kill(self) -> None:
+        """As SIGKILL: it is gone, and has told nobody."""
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+@dataclass(eq=False)
+class Bench:
+    """The cluster, from outside."""
+
+    clock: Callable[[], float]
+    api: FakeApi = field(default_factory=FakeApi)
+    lan: FakeLan = field(default_factory=FakeLan)
+    nodes: dict[str, Running] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="kube-system")))
+        keys = heartbeat_key.encode([HeartbeatKey(1, b"k" * 32)])
+        where = ObjectMeta(name=names.HEARTBEAT_SECRET, namespace=NAMESPACE)
+        self.api.write(SECRETS, Secret(metadata=where, data=keys))
+        self.advertise()
+
+    def now(self) -> int:
+        return BOOT + int(self.clock() * SECOND)
+
+    def advertise(self, *interfaces: str) -> None:
+        self.api.write(
+            ADVERTISEMENTS,
+            L2Advertisement(
+                metadata=ObjectMeta(name="all", namespace=NAMESPACE),
+                spec=L2AdvertisementSpec(interfaces=interfaces),
+                status=L2AdvertisementStatus(pools=("pool",)),
+            ),
+        )
+
+    def allocate(self, address: IPv4Address | IPv6Address = VIP, *nodes: str, segment: str = SEGMENT) -> IPAllocation:
+        service = ServiceClaim(namespace="default", name="web", uid="u1")
+        spec = IPAllocationSpec(address=str(address), pool="pool", segment=segment, services=(service,), nodes=nodes)
+        return self.api.write(
+            ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=names.object_name(address)), spec=spec)
+        )
+
+    def allocation(self, address: IPv4Address | IPv6Address = VIP) -> IPAllocation:
+        return self.api.objects(ALLOCATIONS)[names.object_name(address)]
+
+    def node(self, number: int) -> Running:
+        """Starts a node ``n<number>`` with one interface, or its speaker anew."""
+        name = f"n{number}"
+        link = Link(
+            name="eth0",
+            index=number,
+            mac=bytes((2, 0, 0, 0, 0, number)),
+            up=True,
+            carrier=True,
+            addresses=(ip_interface(f"192.0.2.{number}/24"),),
+            default_route=True,
+        )
+        if name not in self.nodes:
+            ready = NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),))
+            self.api.write(NODES, Node(metadata=ObjectMeta(name=name), status=ready))
+        net = self.nodes[name].net if name in self.nodes else FakeNode(self.lan, link)
+        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups)
+        settings = SpeakerSettings(namespace=NAMESPACE, node_name=name)
+        speaker, stop = Speaker(settings, self.api, net.links, host), asyncio.Event()
+        speaker.check_host()
+        task = asyncio.get_running_loop().create_task(speaker.run(stop))
+        self.nodes[name] = Running(name, link, net, speaker, stop, task)
+        return self.nodes[name]
+
+    def call_at(self, when: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        # A microsecond late: the loop calls within a nanosecond of its time, and a float is no exact nanosecond.
+        return asyncio.get_running_loop().call_at((when - BOOT + 1000) / SECOND, callback)
+
+    async def control(self) -> None:
+        """The controller, as far as Segments go: writes what ``election.membership`` plans."""
+        while True:
+            told = {lease.metadata.name: registration(lease) for lease in self.api.objects(LEASES).values()}
+            known = {node: what for node, what in told.items() if what is not None}
+            for name in {one.segment for what in known.values() for one in what.attachments}:
+                there = self.api.objects(SEGMENTS).get(name)
+                spec = next_segment(name, there.spec if there else None, known).spec
+                if spec is not None:
+                    made = there or Segment(metadata=ObjectMeta(name=name))
+                    self.api.write(SEGMENTS, msgspec.structs.replace(made, spec=spec))
+            await asyncio.sleep(0.2)
+
+    async def settled(self, *, members: int, within: float = 30) -> None:
+        """Until every speaker is ready and the Segment has that many members."""
+        await self.until(lambda: self._members() == members and all(map(_is_ready, self.nodes.values())), within)
+
+    def _members(self) -> int:
+        there = self.api.objects(SEGMENTS).get(SEGMENT)
+        return len(there.spec.lists[-1].members) if there is not None and len(there.spec.lists) == 1 else 0
+
+    async def until(self, condition: Callable[[], object], within: float = 30) -> None:
+        """Virtual seconds; looks each millisecond."""
+        end = self.clock() + within
+        while not condition():
+            whys = {each.name: each.speaker.why_not_ready() for each in self.nodes.values()}
+            assert self.clock() < end, f"not within {within} s: {whys}"
+            for each in self.nodes.values():
+                if each.task.done():
+                    each.task.result()
+            await asyncio.sleep(0.001)
+
+    async def ask(self, address: IPv4Address = VIP) -> list[bytes]:
+        """The hardware addresses that answer one ARP request."""
+        seen = len(self.lan.frames)
+        target = address.packed
+        self.lan.transmit(
+            arp.FRAME.pack(
+                ethernet.BROADCAST, CLIENT_MAC, ethernet.ARP, arp.REQUEST_HEAD, CLIENT_MAC, CLIENT, bytes(6), target
+            )
+        )
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return [frame[6:12] for frame in self.lan.frames[seen:] if frame[:6] == CLIENT_MAC and frame[28:32] == target]
+
+    def announced(self, address: IPv4Address | IPv6Address = VIP, since: int = 0) -> list[bytes]:
+        """The hardware addresses of the gratuitous frames for an address, from a frame's number on."""
+        return [
+            frame[6:12] for frame in self.lan.frames[since:] if frame[:6] != CLIENT_MAC and _sender(frame) == address
+        ]
+
+
+def _sender(frame: bytes) -> IPv4Address | IPv6Address | None:
+    if frame[12:14] == b"\x08\x06":
+        parsed = arp.parse(frame)
+        return ip_address(parsed.sender) if parsed.is_gratuitous else None
+    return IPv6Address(frame[62:78])
+
+
+def _is_ready(node: Running) -> bool:
+    return not node.speaker.why_not_ready()
+
+
+def run(story: Callable[[Bench], Awaitable[R]]) -> R:
+    """Runs a story on a bench whose controller is up; all speakers end with it."""
+
+    async def main(clock: Callable[[], float]) -> R:
+        bench = Bench(clock)
+        controller = asyncio.get_running_loop().create_task(bench.control())
+        try:
+            return await story(bench)
+        finally:
+            controller.cancel()
+            for each in bench.nodes.values():
+                await each.kill()
+
+    return virtual_time.run(main)

@@ -1,0 +1,236 @@
+"""Whole speakers over a fake LAN and a fake API server, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
+from lbprovider.errors import Unreachable
+from tests.unit.speaker.bench import SEGMENT, VIP, Bench, run
+
+HOLD = 0.25
+PERIOD = 0.05
+
+
+def mac(number: int) -> bytes:
+    return bytes((2, 0, 0, 0, 0, number))
+
+
+def test_a_single_node_boots_is_given_a_segment_wins_answers_and_announces() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        assert node.speaker.why_not_ready() == "starting"
+        await bench.settled(members=1)
+        assert bench.api.objects(SEGMENTS)[SEGMENT].spec.lists[0].members == ("n1",)
+        await bench.until(lambda: bench.allocation().status.leader)
+        assert await bench.ask() == [mac(1)]
+        status = bench.allocation().status
+        assert (status.leader, status.interface, status.mac) == ("n1", "eth0", "02:00:00:00:00:01")
+        assert [(one.type, one.status, one.reason) for one in status.conditions] == [("Announced", "True", "Unclaimed")]
+        await asyncio.sleep(5)
+        # Both forms of ARP, at 0, 0.1, 1.1, 2.5 and 4.9 s.
+        assert bench.announced() == [mac(1)] * 10
+        writes = [call for call in bench.api.calls if call.plural == ALLOCATIONS.plural and call.verb == "patch"]
+        assert len(writes) == 1
+
+    run(story)
+
+
+def test_nothing_is_answered_before_the_silence_is_over_and_the_segment_was_read() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        bench.node(1)
+        await bench.until(lambda: SEGMENT in bench.api.objects(SEGMENTS))
+        began = bench.clock()
+        while not await bench.ask():  # noqa: ASYNC110  (what it waits for is on the wire)
+            await asyncio.sleep(0.001)
+        # 5 · 50 ms from the bind of the port, which comes after the Segment.
+        assert bench.clock() - began >= HOLD
+
+    run(story)
+
+
+def test_three_speakers_one_answers_and_when_it_dies_another_does_within_hold_and_a_period() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        await bench.until(lambda: bench.allocation().status.leader)
+        (owner,) = await bench.ask()
+        dead = f"n{owner[-1]}"
+        assert bench.allocation().status.leader == dead
+        before = len(bench.lan.frames)
+        await bench.nodes.pop(dead).kill()
+        died = bench.clock()
+        while not (answers := await bench.ask()):
+            assert bench.clock() - died <= HOLD + PERIOD
+            await asyncio.sleep(0.001)
+        assert answers != [owner]
+        assert set(bench.announced(since=before)) == set(answers)
+        await bench.until(lambda: bench.allocation().status.leader == f"n{answers[0][-1]}", within=1)
+        assert bench.allocation().status.conditions[0].reason == "OwnerSilent"
+
+    run(story)
+
+
+def test_never_do_two_answer_while_each_dies_and_returns_in_turn() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        for number in (1, 2, 3):
+            await bench.until(lambda: bench.allocation().status.leader)
+            await bench.nodes[f"n{number}"].kill()
+            for _ in range(400):
+                assert len(await bench.ask()) <= 1
+                await asyncio.sleep(0.002)
+            assert len(await bench.ask()) == 1
+            bench.node(number)
+            for _ in range(600):
+                assert len(await bench.ask()) == 1
+                await asyncio.sleep(0.002)
+
+    run(story)
+
+
+def test_sigterm_hands_the_address_on_without_a_question_left_unanswered() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        await bench.until(lambda: bench.allocation().status.leader)
+        leaver = bench.nodes.pop(bench.allocation().status.leader)
+        leaver.stop.set()
+        while not leaver.task.done():
+            assert await bench.ask()
+            await asyncio.sleep(0.0005)
+        await leaver.task
+        for _ in range(100):
+            (answer,) = await bench.ask()
+            assert answer != leaver.link.mac
+            await asyncio.sleep(0.002)
+
+    run(story)
+
+
+def test_the_last_speaker_ends_at_once_for_nobody_can_take_over() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        await bench.until(lambda: bench.allocation().status.leader)
+        began = bench.clock()
+        node.stop.set()
+        await node.task
+        assert bench.clock() - began < PERIOD
+        assert await bench.ask() == []
+        del bench.nodes["n1"]
+
+    run(story)
+
+
+def test_a_link_that_goes_down_moves_the_address_and_takes_nothing_back_when_it_returns() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        await bench.until(lambda: bench.allocation().status.leader)
+        node = bench.nodes[bench.allocation().status.leader]
+        node.net.links.set(replace(node.link, carrier=False))
+        await bench.until(lambda: bench.allocation().status.leader != node.name, within=1)
+        assert node.speaker.why_not_ready() == f"Segment {SEGMENT}: eth0 is down"
+        before = len(bench.lan.frames)
+        node.net.links.set(node.link)
+        await bench.settled(members=3)
+        await asyncio.sleep(5)
+        (answer,) = await bench.ask()
+        assert answer != node.link.mac
+        assert node.link.mac not in bench.announced(since=before)
+
+    run(story)
+
+
+def test_a_link_that_returns_before_anybody_took_over_announces_again() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        await bench.until(lambda: bench.allocation().status.leader)
+        await asyncio.sleep(10)
+        before = len(bench.lan.frames)
+        node.net.links.set(replace(node.link, carrier=False))
+        await asyncio.sleep(0.1)
+        assert await bench.ask() == []
+        node.net.links.set(node.link)
+        await asyncio.sleep(0.05)
+        assert bench.announced(since=before) == [mac(1)] * 2
+        assert await bench.ask() == [mac(1)]
+
+    run(story)
+
+
+def test_another_hardware_address_is_answered_and_announced_at_once() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        await bench.until(lambda: bench.allocation().status.leader)
+        before = len(bench.lan.frames)
+        node.net.links.set(replace(node.link, mac=mac(9)))
+        await asyncio.sleep(0.01)
+        assert await bench.ask() == [mac(9)]
+        assert set(bench.announced(since=before)) == {mac(9)}
+
+    run(story)
+
+
+def test_an_interface_that_is_unplugged_and_returns_under_another_index_serves_again() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        await bench.until(lambda: bench.allocation().status.leader)
+        node.net.take_away(1)
+        await asyncio.sleep(0.1)
+        assert node.speaker.why_not_ready() == "no interface of this node is a LAN: each is excluded or has no address"
+        node.net.links.set(replace(node.link, index=7))
+        await bench.settled(members=1)
+        await asyncio.sleep(0.1)
+        assert await bench.ask() == [mac(1)]
+
+    run(story)
+
+
+def test_an_address_that_is_released_is_answered_no_more() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        bench.node(1)
+        await bench.until(lambda: bench.allocation().status.leader)
+        bench.api.remove(ALLOCATIONS, str(VIP))
+        await asyncio.sleep(0.1)
+        assert await bench.ask() == []
+
+    run(story)
+
+
+def test_live_speakers_lose_nothing_while_the_api_server_is_away() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        await bench.until(lambda: bench.allocation().status.leader)
+        down(bench)
+        for _ in range(200):
+            assert len(await bench.ask()) == 1
+            await asyncio.sleep(0.3)
+        assert not any(each.speaker.why_not_ready() for each in bench.nodes.values())
+
+    run(story)
+
+
+def down(bench: Bench) -> None:
+    bench.api.fault = lambda _: Unreachable("refused")
+    bench.api.cut()
