@@ -13,8 +13,9 @@ RUN /opt/lbprovider/bin/pip install --no-cache-dir --disable-pip-version-check .
  && /opt/lbprovider/bin/pip uninstall --yes pip setuptools
 
 FROM ${BASE}
-# What a base brings to install things with.
-RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip
+# What a base brings to install things with: the official Python image its own pip, Debian's python3-venv its wheels.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
+    /usr/lib/python3*/ensurepip /usr/share/python-wheels
 COPY --from=build /opt/lbprovider /opt/lbprovider
 ENV PATH=/opt/lbprovider/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
