@@ -79,7 +79,7 @@ def assign(request: Request, ledger: Ledger) -> Assigned | Refused:
     held = _best_held(request, ledger, everything)
     kept = {family: one for family, one in held.items() if one.verdict is _Verdict.KEEP}
     missing = tuple(family for family in request.families if family not in kept)
-    search = Search(request, ledger, adopt=not everything)
+    search = Search(request, ledger, frozenset(map(family_of, everything)))
     found, failure = search.find(missing) if missing else ({}, None)
     notes: tuple[Note, ...] = ()
     if failure is not None:

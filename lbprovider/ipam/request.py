@@ -28,7 +28,8 @@ class Request:
     Args:
         namespace: of the Service.
         name: of the Service.
-        uid: tells it from a later Service of the same name; addresses are held by uid.
+        uid: tells it from a later Service of the same name; addresses are held by uid. A Service of a file has
+            none yet, and its ``namespace/name`` stands in.
         created: RFC 3339; empty for a Service that doesn't exist yet.
         families: wanted ones, in the order of ``spec.ipFamilies``: one or two.
         policy: what to do when not every family can be had.
@@ -39,7 +40,7 @@ class Request:
         ports: of the Service.
         labels: of the Service; pools select by them.
         namespace_labels: of its namespace; pools select by them too.
-        status: addresses in its own status, at most one a family: used only while it holds nothing.
+        status: addresses in its own status, at most one a family: used only where it holds none of that family.
     """
 
     namespace: str
@@ -110,7 +111,7 @@ def request_of(service: Service, namespace_labels: Mapping[str, str]) -> Request
     return _mismatch(asked, families, policy) or Request(
         namespace=service.metadata.namespace,
         name=service.metadata.name,
-        uid=service.metadata.uid,
+        uid=service.metadata.uid or service.key,
         created=service.metadata.creation_timestamp,
         families=families,
         policy=policy,

@@ -47,13 +47,13 @@ class Search:
     Args:
         request: what it asks for.
         ledger: what is held.
-        adopt: whether addresses in the Service's own status count as wishes: only while it holds nothing.
+        holding: families that it holds an address of; of the others, its own status counts as a wish (adoption).
     """
 
-    def __init__(self, request: Request, ledger: Ledger, *, adopt: bool) -> None:
+    def __init__(self, request: Request, ledger: Ledger, holding: frozenset[Family]) -> None:
         self._request = request
         self._ledger = ledger
-        self._adopt = adopt
+        self._holding = holding
         self._passed: dict[tuple[str, str], Reason] = {}
 
     @property
@@ -76,7 +76,7 @@ class Search:
                 if isinstance(grant, Refused):
                     return {}, grant
                 found[family] = grant
-            elif self._adopt and family in request.status:
+            elif family in request.status and family not in self._holding:
                 grant = self._claim(request.status[family], Rule.ADOPTED)
                 if isinstance(grant, Grant):
                     found[family] = grant
@@ -189,7 +189,7 @@ class Search:
                 f"No pool for this Service has {family} addresses (tried {some(lacking)}); "
                 f"add a range to one of them, or take {family} out of spec.ipFamilies.",
             )
-        if self._adopt and not pools.pools and not pools.refused:
+        if not self._holding and not pools.pools and not pools.refused:
             return Refused(Reason.NO_POOLS, "There is no IPAddressPool yet; create one.")
         why = [f"{name} ({reason})" for (name, _), reason in self._passed.items()]
         why += [f"{name} ({problems[0].reason})" for name, problems in pools.refused.items()]

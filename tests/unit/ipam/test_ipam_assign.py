@@ -16,6 +16,8 @@ from lbprovider.ipam.reasons import PassedOver, Reason, Refused
 from tests.unit.ipam.builders import DUAL, V4, V6, World, pool, request
 
 LAN = pool("lan", "10.0.0.0/29")
+FOUR, SIX = pool("four", "10.0.0.0/31"), pool("six", "2001:db8::/127")
+BOTH = pool("z-both", "10.5.0.0/31", "2001:db8:5::/127")
 PREFER: dict[str, Any] = {"families": DUAL, "policy": "PreferDualStack"}
 REQUIRE: dict[str, Any] = {"families": DUAL, "policy": "RequireDualStack"}
 
@@ -227,6 +229,13 @@ def test_a_single_requested_address_of_a_prefer_dual_stack_service_is_taken_and_
     assert world.get("a", **PREFER, ips="2001:db8::5") == "10.0.0.0 2001:db8::5"
 
 
+def test_a_requested_second_address_that_cannot_be_had_is_said_to_be_so() -> None:
+    world = World(FOUR, SIX)
+    world.decide("other", ips="2001:db8::1", families=V6)
+    world.decide("a", ips="10.0.0.1")
+    assert world.notes("a", **PREFER, ips="10.0.0.1,2001:db8::1") == ["10.0.0.1", "RequestUnsatisfiable"]
+
+
 def test_requested_addresses_are_had_all_or_none() -> None:
     world = World(pool("lan", "10.0.0.0/29", "2001:db8::/64"))
     world.decide("other", ips="10.0.0.5")
@@ -293,6 +302,16 @@ def test_a_status_never_outweighs_an_allocation() -> None:
     world = World(LAN)
     assert world.get("a") == "10.0.0.0"
     assert world.get("a", status=("10.0.0.6",)) == "10.0.0.0"
+
+
+def test_a_family_whose_allocation_was_lost_is_adopted_from_the_status() -> None:
+    world = World(FOUR, SIX)
+    world.decide("a", ips="10.0.0.1")
+    got = success(world.decide("a", **PREFER, ips="10.0.0.1", status=("10.0.0.0", "2001:db8::1")))
+    assert [(str(grant.address), grant.rule) for grant in got.grants] == [
+        ("10.0.0.1", Rule.KEPT),
+        ("2001:db8::1", Rule.ADOPTED),
+    ]
 
 
 def test_at_start_holders_go_first_then_those_with_a_status_then_the_others_the_older_first() -> None:
@@ -406,6 +425,21 @@ def test_force_lets_go_even_where_nothing_else_is_free() -> None:
     assert [str(address) for address in refused.release] == ["10.0.0.0"]
 
 
+def test_force_moves_who_names_a_pool_that_was_split() -> None:
+    world = World(LAN)
+    assert world.get("a", named="lan") == "10.0.0.0"
+    world.edit(pool("lan", "10.0.0.4/30", annotations={"lbprovider.io/force": "true"}), pool("rest", "10.0.0.0/30"))
+    assert world.notes("a", named="lan") == ["10.0.0.4"]
+
+
+def test_force_on_a_full_pool_lets_go_only_what_its_edit_uncovered() -> None:
+    world = World(LAN)
+    assert world.get("a") == "10.0.0.0"
+    world.edit(pool("lan", "10.0.0.0/29", annotations={"lbprovider.io/force": "true"}), pool("tiny", "10.1.0.0"))
+    world.decide("b", named="tiny")
+    assert world.notes("a", named="tiny") == ["10.0.0.0", "RequestUnsatisfiable"]
+
+
 def test_force_concerns_nobody_whose_address_its_pool_still_has() -> None:
     world = World(pool("lan", "10.0.0.0/29", annotations={"lbprovider.io/force": "true"}))
     assert world.get("a") == "10.0.0.0"
@@ -436,9 +470,6 @@ def test_an_address_whose_cool_down_is_over_is_free_once_dropped() -> None:
 
 
 # Dual-stack ---------------------------------------------------------------------------------------------------------
-
-FOUR, SIX = pool("four", "10.0.0.0/31"), pool("six", "2001:db8::/127")
-BOTH = pool("z-both", "10.5.0.0/31", "2001:db8:5::/127")
 
 
 @pytest.mark.parametrize(
@@ -502,6 +533,15 @@ def test_an_address_of_a_family_no_longer_wanted_is_let_go_even_where_none_of_th
     world.decide("a")
     refused = refusal(world.decide("a", families=V6))
     assert [str(address) for address in refused.release] == ["10.0.0.0"]
+
+
+def test_losing_an_address_is_never_quiet() -> None:
+    world = World(FOUR)
+    world.decide("a")
+    world.edit()
+    refused = refusal(world.decide("a", families=V6))
+    assert (refused.reason, len(refused.release)) == (Reason.NO_POOL_FOR_SERVICE, 1)
+    assert "there is none" in refused.message
 
 
 # A decision is a value ----------------------------------------------------------------------------------------------

@@ -88,6 +88,9 @@ def test_pools_that_go_lose_their_counters_and_addresses_go_to_the_pool_that_cov
     world.leave("uid-b", "10.0.0.1")
     assert [str(address) for address in ledger.stranded("lan")] == ["10.0.0.2"]
     assert ledger.stranded("left") == ()
+    ledger.put(held("10.9.0.1"))
+    ledger.put(held("10.9.0.2", released_at="2026-01-01T12:00:00Z"))
+    assert [str(address) for address in ledger.stranded("lan")] == ["10.0.0.2"]
 
 
 def test_a_refused_pool_has_no_counters() -> None:

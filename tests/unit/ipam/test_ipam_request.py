@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from lbprovider.api.core import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceStatus
+from lbprovider.api.core import LoadBalancerIngress, LoadBalancerStatus, ServiceStatus
 from lbprovider.ipam.reasons import QUIET, Reason, Refused
 from lbprovider.ipam.request import is_ours, request_of
 from tests.unit.ipam.builders import DUAL, V4, V6, request, service
@@ -35,10 +36,7 @@ def test_which_services_are_ours(given: dict[str, Any], with_default: bool, with
 
 def test_a_service_marked_for_deletion_is_let_go() -> None:
     made = service("a")
-    gone = Service(
-        metadata=type(made.metadata)(name="a", namespace="web", deletion_timestamp="2026-02-02T00:00:00Z"),
-        spec=made.spec,
-    )
+    gone = replace(made, metadata=replace(made.metadata, deletion_timestamp="2026-02-02T00:00:00Z"))
     assert is_ours(made, OURS, default_class=True)
     assert not is_ours(gone, OURS, default_class=True)
 
@@ -174,9 +172,15 @@ def test_a_status_counts_by_family_and_hostnames_are_dropped() -> None:
             ingress=(LoadBalancerIngress(hostname="lb.example"), LoadBalancerIngress(ip="2001:db8::7"))
         )
     )
-    wish = request_of(Service(metadata=made.metadata, spec=made.spec, status=mixed), {})
+    wish = request_of(replace(made, status=mixed), {})
     assert not isinstance(wish, Refused)
     assert {str(address) for address in wish.status.values()} == {"2001:db8::7"}
+
+
+def test_two_services_of_a_file_are_two() -> None:
+    bare = [service("a", namespace=namespace) for namespace in ("web", "dev")]
+    wishes = [request_of(replace(one, metadata=replace(one.metadata, uid="")), {}) for one in bare]
+    assert [wish.uid for wish in wishes if not isinstance(wish, Refused)] == ["web/a", "dev/a"]
 
 
 def test_age_puts_the_older_first_and_one_not_created_yet_last() -> None:

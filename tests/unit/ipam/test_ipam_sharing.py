@@ -194,5 +194,5 @@ def test_what_the_allocation_says_when_services_come_and_go() -> None:
     assert cooling == IPAllocationSpec(
         address="10.0.0.1", pool="old", released_at="2026-01-01T00:00:00Z", segment="s", nodes=("n1",)
     )
-    again = joined(cooling, request("c"), address, "lan")
+    again = joined(cooling, request("c", **LOCAL), address, "lan")
     assert (again.released_at, again.sharing_key, again.backend_key) == ("", "", "")
