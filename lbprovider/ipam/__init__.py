@@ -11,8 +11,8 @@ The path of a decision::
 Promises: an address is given only where a pool covers it now, excludes and buggy addresses left out, and nobody else
 holds it, except where all holders may share it. A live address is kept as long as any spec allows it, and longer where
 only an edit of a pool took it away (``Stranded``). A request that can't be met takes nothing away. Every answer
-carries its reason (``reasons``, a closed list). One bad pool or Service never stops the others. What it costs to assign and release doesn't grow
-with the addresses held; ranges are never enumerated.
+carries its reason (``reasons``, a closed list). One bad pool or Service never stops the others. What it costs to assign
+and release doesn't grow with the addresses held; ranges are never enumerated.
 
 Never writes: ``assign`` doesn't change the ledger. The caller writes the IPAllocation first and puts into the ledger
 what the API server accepted.
