@@ -29,6 +29,8 @@ from lbprovider.kube.ports import Api
 
 PATIENCE: Final = 20.0
 """Seconds for which an API server that doesn't answer at our start is asked again."""
+RBAC_PATIENCE: Final = 4.0
+"""The same for one that refuses us: for a moment after its own start it doesn't know its Roles yet."""
 RETRY: Final = 2.0
 _NOBODY: Final = "0.0.0.0"  # noqa: S104  (a name that no object has)
 
@@ -106,14 +108,15 @@ async def check(api: Api, namespace: str) -> None:
         ClusterError: it doesn't answer for 20 s, lacks a CRD, or refuses us; one sentence.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + PATIENCE
+    began = loop.time()
     while True:
         try:
             await _check(api, namespace)
-        except (Unreachable, Overloaded) as error:
-            if loop.time() + RETRY > until:
+        except (Unreachable, Overloaded, Forbidden) as error:
+            patience = RBAC_PATIENCE if isinstance(error, Forbidden) else PATIENCE
+            if loop.time() + RETRY > began + patience:
                 raise
-            log.warning("the API server doesn't answer yet", error=str(error))
+            log.warning("the API server doesn't let us begin yet", error=str(error))
             await asyncio.sleep(RETRY)
         else:
             return

@@ -229,6 +229,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.queueing.exit_timeout = 0.5
     # It warns that signals are not its own here, each time; that is what we want.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    # An error for each attempt of each watch while the API server is away. The reflectors say once that it is, and what
+    # lasts (a 403, a 500 for a minute) ends kopf, which is said above.
+    logging.getLogger("kopf._cogs.clients.watching").setLevel(logging.CRITICAL)
     return settings
 
 
