@@ -15,7 +15,11 @@ def check_present(link: Link) -> None:
     Raises:
         OSError: ENODEV, it is gone or has another name now.
     """
-    if socket.if_nametoindex(link.name) != link.index:
+    try:
+        found = socket.if_nametoindex(link.name)
+    except OSError:  # without an error number
+        found = 0
+    if found != link.index:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
 

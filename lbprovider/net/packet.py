@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -156,12 +157,19 @@ class KernelPackets:
         self._sockets.clear()
 
     def _send(self, through: socket.socket, frame: bytes) -> bool:
-        try:
-            through.send(frame)
-        except OSError as error:
-            self._failures[label(error)] += 1
-            return False
-        return True
+        for first in (True, False):
+            try:
+                through.send(frame)
+            except OSError as error:
+                if first and error.errno == errno.ENETDOWN:
+                    # That the interface was down is also reported late, to the first frame after its return: an
+                    # announcement that must not be lost. The second report is about this frame.
+                    self._lost()
+                    continue
+                self._failures[label(error)] += 1
+                return False
+            return True
+        return False
 
     def _read(self, ready: socket.socket) -> None:
         for _ in range(_BATCH):

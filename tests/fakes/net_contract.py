@@ -33,11 +33,15 @@ class Bench(Protocol):
 
     ours: Link
     peer: Link
-    open_packets: OpenPackets
-    open_groups: OpenGroups
-    open_datagrams: OpenDatagrams
-    peer_datagrams: OpenDatagrams
 
+    @property
+    def open_packets(self) -> OpenPackets: ...
+    @property
+    def open_groups(self) -> OpenGroups: ...
+    @property
+    def open_datagrams(self) -> OpenDatagrams: ...
+    @property
+    def peer_datagrams(self) -> OpenDatagrams: ...
     def links(self) -> AbstractAsyncContextManager[Links]: ...
     def ask(self, frame: bytes) -> None:
         """The peer sends a frame."""

@@ -1,0 +1,468 @@
+"""``net/`` on a real kernel: the ports' contract, and what only a kernel can show."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+
+from lbprovider.announce.responder import Responder
+from lbprovider.announce.schedule import frames
+from lbprovider.errors import HostError
+from lbprovider.net.clock import boottime
+from lbprovider.net.datagrams import Datagrams, KernelDatagrams, Received
+from lbprovider.net.groups import KernelGroups
+from lbprovider.net.links import Link, Links
+from lbprovider.net.namespaces import Namespace, forget, names
+from lbprovider.net.netlink import KernelLinks
+from lbprovider.net.packet import KernelPackets
+from lbprovider.net.tap import Tap
+from tests.fakes.net_contract import (
+    OURS4,
+    OURS6,
+    PATIENCE,
+    PEER4,
+    PEER6,
+    PORT,
+    VIP4,
+    VIP6,
+    NetContract,
+    arp_request,
+    until,
+)
+
+LAN, MANAGEMENT = "lan0", "mgmt0"
+OURS, PEER = "lbp-net-ours", "lbp-net-peer"
+VIP4_TEXT, VIP6_TEXT, OTHER4_TEXT, OTHER6_TEXT = "192.0.2.100", "2001:db8::100", "192.0.2.101", "2001:db8::101"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def inside(namespace: Namespace) -> Iterator[None]:
+    """This thread visits another namespace: what it opens meanwhile stays there."""
+    with Path("/proc/thread-self/ns/net").open("rb") as home, namespace.path.open("rb") as there:
+        assert _libc.setns(there.fileno(), 0) == 0
+        try:
+            yield
+        finally:
+            assert _libc.setns(home.fileno(), 0) == 0
+
+
+class KernelBench:
+    """Two namespaces and a cable for the LAN, another one for management."""
+
+    def __init__(self) -> None:
+        for name in {OURS, PEER} & set(names()):
+            forget(name)
+        self.here, self.there = Namespace.create(OURS), Namespace.create(PEER)
+        for each in (self.here, self.there):
+            each.sysctl("ipv6/conf/default/accept_dad", 0)
+            each.sysctl("ipv6/conf/default/router_solicitations", 0)
+        self.here.add_veth(LAN, self.there, LAN)
+        self.here.add_veth(MANAGEMENT, self.there, MANAGEMENT)
+        addresses = (OURS4, OURS6, "198.51.100.1"), (PEER4, PEER6, "198.51.100.2")
+        for each, (four, six, management) in zip((self.here, self.there), addresses, strict=True):
+            each.add_address(LAN, four, 24)
+            each.add_address(LAN, six, 64)
+            each.add_address(MANAGEMENT, management, 24)
+        self.ours, self.peer = (self._settled(each) for each in (self.here, self.there))
+        self.tap = self.there.run(lambda: Tap(LAN))
+        self._heard: list[bytes] = []
+        self.open_packets, self.open_groups, self.open_datagrams = KernelPackets, KernelGroups, KernelDatagrams
+
+    def _settled(self, namespace: Namespace) -> Link:
+        async def look() -> Link:
+            async with KernelLinks() as links:
+                await until(lambda: len(links.snapshot()[LAN].addresses) == 3)
+                return links.snapshot()[LAN]
+
+        return namespace.run(lambda: asyncio.run(look()))
+
+    def close(self) -> None:
+        self.tap.close()
+        self.here.delete()
+        self.there.delete()
+
+    def peer_datagrams(self, link: Link, port: int, received: Received) -> Datagrams:
+        with inside(self.there):
+            return KernelDatagrams(link, port, received)
+
+    @contextlib.asynccontextmanager
+    async def links(self) -> AsyncIterator[Links]:
+        async with KernelLinks() as links:
+            yield links
+
+    def ask(self, frame: bytes) -> None:
+        assert self.tap.send(frame)
+
+    def heard(self) -> list[bytes]:
+        self._heard += [each.frame for each in self.tap.receive() if not each.outgoing]
+        return self._heard
+
+    def ip(self, *words: str, given: str = "") -> None:
+        subprocess.run(["ip", "-n", OURS, *words], input=given, text=True, check=True, timeout=60)
+
+    def down(self) -> None:
+        self.here.down(LAN)
+
+    def up(self) -> None:
+        self.here.up(LAN)
+
+    def rename(self, name: str) -> None:
+        self.ip("link", "set", LAN, "down")
+        self.ip("link", "set", LAN, "name", name, "up")
+
+    def set_mac(self, mac: bytes) -> None:
+        self.here.set_mac(LAN, mac.hex(":"))
+
+    def add_address(self, address: str) -> None:
+        own, _, length = address.partition("/")
+        self.here.add_address(LAN, own, int(length))
+
+    def take_away(self) -> None:
+        self.ip("link", "del", LAN)
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        with inside(self.here):  # not in the namespace's own thread: the scenario has that one change things
+            asyncio.run(scenario())
+
+
+@pytest.fixture
+def bench() -> Iterator[KernelBench]:
+    if os.geteuid() != 0:
+        pytest.fail("these tests make network namespaces and need root", pytrace=False)
+    made = KernelBench()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class TestKernel(NetContract):
+    """The contract."""
+
+
+# --- questions from a real neighbour
+
+
+def _resolve(bench: KernelBench, address: str) -> str:
+    """What the peer's kernel makes of an address: its neighbour entry's state and hardware address."""
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            opened.sendto(b"?", (address, 9))
+
+    bench.there.run(send)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        shown = subprocess.run(
+            ["ip", "-n", PEER, "neigh", "show", address, "dev", LAN], check=True, capture_output=True, text=True
+        ).stdout.split()
+        if shown and shown[-1] != "INCOMPLETE":
+            return " ".join(shown[1:])
+        time.sleep(0.01)
+    return "nothing"
+
+
+def test_a_neighbours_kernel_finds_our_addresses_and_foreign_questions_cost_nothing(bench: KernelBench) -> None:
+    for family in ("ipv4", "ipv6"):
+        bench.there.sysctl(f"{family}/neigh/{LAN}/retrans_time_ms", 100)  # gives up soon
+    responder = Responder(lambda _address, _now: True)
+    woken: list[bytes] = []
+
+    def answer(frame: memoryview) -> bytes | None:
+        woken.append(bytes(frame))
+        return responder.answer(frame, LAN, boottime())
+
+    async def scenario() -> None:
+        packets, groups = KernelPackets(bench.ours, answer, lambda: None), KernelGroups(bench.ours)
+        for each in (VIP4, VIP6):
+            responder.hold(each, LAN, bench.ours.mac)
+        packets.listen([VIP4, VIP6])
+        groups.listen([VIP4, VIP6])
+        ours = f"lladdr {bench.ours.mac.hex(':')} REACHABLE"
+        for address, expected in (
+            (VIP4_TEXT, ours),
+            (VIP6_TEXT, ours),
+            (OTHER4_TEXT, "FAILED"),
+            (OTHER6_TEXT, "FAILED"),
+        ):
+            assert await asyncio.to_thread(_resolve, bench, address) == expected
+        asked = len(woken)
+        assert asked == responder.answered == 2
+        for number in range(2000):
+            bench.ask(arp_request(bench, bytes((192, 0, 2, number % 100))))
+        bench.ask(arp_request(bench, VIP4))
+        await until(lambda: len(woken) > asked)
+        assert len(woken) == asked + 1, "foreign ARP woke us"
+        packets.close()
+        groups.close()
+
+    bench.run(scenario)
+
+
+def test_a_gratuitous_announcement_moves_an_address_in_a_neighbours_cache(bench: KernelBench) -> None:
+    elsewhere = bytes.fromhex("02aabbccdd99")
+    for address in (VIP4_TEXT, VIP6_TEXT):
+        command = [
+            "ip",
+            "-n",
+            PEER,
+            "neigh",
+            "replace",
+            address,
+            "lladdr",
+            elsewhere.hex(":"),
+            "dev",
+            LAN,
+            "nud",
+            "stale",
+        ]
+        subprocess.run(command, check=True)
+
+    async def scenario() -> None:
+        packets = KernelPackets(bench.ours, lambda _: None, lambda: None)
+        await asyncio.sleep(1.1)  # Linux holds on to an entry for neigh/default/locktime
+        for address in (VIP4, VIP6):
+            for frame in frames(address, bench.ours.mac):
+                assert packets.send(frame)
+        packets.close()
+
+    bench.run(scenario)
+    shown = subprocess.run(["ip", "-n", PEER, "neigh"], check=True, capture_output=True, text=True).stdout
+    moved = [line for line in shown.splitlines() if bench.ours.mac.hex(":") in line]
+    assert {line.split()[0] for line in moved} >= {VIP4_TEXT, VIP6_TEXT}
+
+
+def test_a_filter_for_many_scattered_addresses_fits_an_old_kernels_limit(bench: KernelBench) -> None:
+    scattered = [bytes((10, number // 100, number % 100 * 2, 7)) for number in range(2000)]
+    woken: list[bytes] = []
+
+    async def scenario() -> None:
+        packets = KernelPackets(bench.ours, lambda frame: woken.append(bytes(frame)), lambda: None)
+        packets.listen(scattered)
+        packets.listen(scattered[1:])
+        bench.ask(arp_request(bench, bytes((192, 0, 2, 1))))
+        bench.ask(arp_request(bench, scattered[1234]))
+        await until(lambda: woken)
+        packets.close()
+
+    limit = Path("/proc/sys/net/core/optmem_max")
+    with inside(bench.here), _lowered(limit, 20_480):
+        bench.run(scenario)
+    assert [each[38:42] for each in woken] == [scattered[1234]]
+
+
+@contextlib.contextmanager
+def _lowered(setting: Path, value: int) -> Iterator[None]:
+    before = setting.read_text(encoding="ascii")
+    setting.write_text(str(value), encoding="ascii")
+    try:
+        yield
+    finally:
+        setting.write_text(before, encoding="ascii")
+
+
+# --- multicast groups
+
+
+def _memberships(namespace: Namespace) -> set[str]:
+    """The solicited-node groups that the kernel is in on the LAN (/proc/net/igmp6)."""
+    table = namespace.run(lambda: Path("/proc/thread-self/net/igmp6").read_text(encoding="ascii"))
+    rows = (line.split() for line in table.splitlines())
+    return {row[2] for row in rows if row[1] == LAN}
+
+
+def test_more_groups_than_one_socket_holds(bench: KernelBench) -> None:
+    addresses = [
+        bytes.fromhex("20010db8000000000000000000") + number.to_bytes(3, "big") for number in range(9000, 14000)
+    ]
+    groups = KernelGroups(bench.ours)
+
+    def joined() -> int:
+        return len(_memberships(bench.here) - own)
+
+    own = _memberships(bench.here)
+
+    with inside(bench.here):
+        groups.listen([*addresses, VIP4])
+        assert joined() == 5000
+        groups.listen(addresses[:10])
+        assert joined() == 10
+        bench.down()
+        bench.up()
+        groups.rejoin()
+        assert joined() == 10
+        groups.listen([])
+        assert joined() == 0
+        groups.listen(addresses[:3])
+        groups.close()
+        assert joined() == 0
+
+
+def test_an_interface_without_ipv6_is_said_and_the_rest_goes_on(bench: KernelBench) -> None:
+    bench.here.sysctl(f"ipv6/conf/{LAN}/disable_ipv6", 1)
+    groups = KernelGroups(bench.ours)
+    groups.listen([VIP4])
+    bench.ip("link", "set", LAN, "mtu", "1000")  # below what IPv6 needs: the kernel takes it off the interface
+    with pytest.raises(HostError, match=rf"can't join 1 of 1 IPv6 multicast groups on {LAN}.*disable_ipv6"):
+        bench.here.run(lambda: groups.listen([VIP6]))
+    groups.close()
+
+
+# --- datagrams
+
+
+def test_heartbeats_leave_by_their_lan_only_marked_and_never_routed(bench: KernelBench) -> None:
+    bench.ip("route", "add", "203.0.113.0/24", "via", "198.51.100.2")
+    captures = {name: bench.there.run(lambda name=name: _capture(name)) for name in (LAN, MANAGEMENT)}  # type: ignore[misc]
+    got: list[tuple[bytes, str]] = []
+
+    async def scenario() -> None:
+        ours = KernelDatagrams(bench.ours, PORT, lambda *_: None)
+        peer = bench.peer_datagrams(bench.peer, PORT, lambda *one: got.append(one))
+        for to in (PEER4, PEER6):
+            assert ours.send(b"beat " + to.encode(), to)
+        for to in ("198.51.100.2", "203.0.113.9"):
+            ours.send(b"astray", to)
+        beats = [(b"beat " + PEER4.encode(), OURS4), (b"beat " + PEER6.encode(), OURS6)]
+        await until(lambda: set(beats) <= set(got))
+        ours.close()
+        peer.close()
+
+    bench.run(scenario)
+    seen = [Ether(each) for each in _drain(captures[LAN]) if b"beat" in each]
+    assert [(each[IP].ttl, each[IP].tos) for each in seen if IP in each] == [(1, 0xC0)]
+    assert [(each[IPv6].hlim, each[IPv6].tc) for each in seen if IPv6 in each] == [(1, 0xC0)]
+    assert [each for each in _drain(captures[MANAGEMENT]) if b"beat" in each or b"astray" in each] == []
+    for each in captures.values():
+        each.close()
+
+
+def _capture(interface: str) -> socket.socket:
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
+    opened.bind((interface, 3))
+    return opened
+
+
+def _drain(capture: socket.socket) -> list[bytes]:
+    return list(iter(lambda: _next(capture), b""))
+
+
+def _next(capture: socket.socket) -> bytes:
+    try:
+        return capture.recv(2048)
+    except BlockingIOError:
+        return b""
+
+
+# --- links
+
+
+def test_events_that_the_kernel_dropped_are_made_up_for(bench: KernelBench) -> None:
+    batch = "".join(f"addr add 10.1.{number // 250}.{number % 250 + 1}/16 dev {MANAGEMENT}\n" for number in range(3000))
+
+    async def scenario() -> None:
+        async with KernelLinks() as links:
+            # The loop stands still meanwhile: thousands of events come at once, more than the socket holds.
+            bench.ip("-batch", "-", given=batch)
+            bench.down()
+            bench.up()
+            await until(lambda: len(links.snapshot()[MANAGEMENT].addresses) >= 3000)
+            told = {}
+            async with asyncio.timeout(PATIENCE):
+                async for each in links:
+                    assert each.after is not None
+                    told[each.after.name] = each
+                    if {MANAGEMENT, LAN} <= told.keys():
+                        break
+            after = told[LAN].after
+            assert after is not None
+            assert after.returns > bench.ours.returns
+
+    bench.run(scenario)
+
+
+def test_default_routes_are_followed_even_where_the_kernel_is_silent(bench: KernelBench) -> None:
+    async def scenario() -> None:
+        async with KernelLinks() as links:
+
+            def defaults() -> set[str]:
+                return {name for name, link in links.snapshot().items() if link.default_route}
+
+            bench.here.add_route("default", PEER4)
+            await until(lambda: defaults() == {LAN})
+            bench.ip("route", "replace", "default", "via", "198.51.100.2")
+            await until(lambda: defaults() == {MANAGEMENT})
+            bench.here.down(MANAGEMENT)  # takes the route with it, without a word
+            await until(lambda: defaults() == set())
+            bench.here.add_route("default", PEER6)
+            await until(lambda: defaults() == {LAN})
+
+    bench.run(scenario)
+
+
+# --- capabilities
+
+_ALL_OF_IT = """
+import asyncio, sys
+from lbprovider.errors import HostError
+from lbprovider.net.datagrams import KernelDatagrams
+from lbprovider.net.groups import KernelGroups
+from lbprovider.net.netlink import KernelLinks
+from lbprovider.net.packet import KernelPackets
+from lbprovider.wire import arp, ndp
+
+async def main():
+    async with KernelLinks() as links:
+        link = links.snapshot()["lan0"]
+        packets = KernelPackets(link, lambda _: None, lambda: None)
+        groups = KernelGroups(link)
+        datagrams = KernelDatagrams(link, 7472, lambda *_: None)
+        vip = bytes.fromhex("20010db8000000000000000000000100")
+        packets.listen([vip])
+        groups.listen([vip])
+        groups.rejoin()
+        sent = packets.send(ndp.unsolicited(vip, link.mac)), datagrams.send(b"beat", "192.0.2.2")
+        assert sent == (True, True), (packets.failures, datagrams.failures)
+try:
+    asyncio.run(main())
+except HostError as error:
+    sys.exit(str(error))
+print("all of it")
+"""
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "status", "said"),
+    [
+        pytest.param(["net_raw"], 0, "all of it\n", id="NET_RAW"),
+        pytest.param(
+            [],
+            1,
+            "no permission to open a packet socket: add NET_RAW to securityContext.capabilities.add of the speaker's "
+            "container\n",
+            id="none",
+        ),
+    ],
+)
+def test_what_the_daemonset_gives_is_enough(
+    bench: KernelBench, capabilities: list[str], status: int, said: str
+) -> None:
+    command = bench.here.command([sys.executable, "-c", _ALL_OF_IT], capabilities=capabilities)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (run.returncode, run.stdout + run.stderr) == (status, said)
