@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
 from lbprovider.api.core import Event, Lease, Namespace, Node, Service, ServicePort, ServiceSpec
-from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
 from lbprovider.api.registration import ANNOTATION, Attachment, Registration
 from lbprovider.api.resources import (
@@ -24,10 +24,10 @@ from lbprovider.api.resources import (
     SERVICES,
 )
 from lbprovider.controller.deciding import CONDITION
-from lbprovider.controller.inventory import Inventory
+from lbprovider.controller.inventory import Inventory, Store
 from lbprovider.controller.leading import lead
 from lbprovider.controller.tasks import beside
-from lbprovider.kube.ports import Api
+from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector
 from lbprovider.settings import ControllerSettings
 from tests.fakes import virtual_time
@@ -50,23 +50,28 @@ class World:
     def __init__(self) -> None:
         self.api = FakeApi()
         self.relisted: Callable[[], None] = lambda: None
+        self.deaf = False
+        """Its watches tell of no change of IPAllocations, and of no deletion at all."""
+        self.prepare()
+
+    def prepare(self) -> None:
         self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="default")))
 
     @asynccontextmanager
     async def controller(self, api: Api | None = None, settings: ControllerSettings = SETTINGS) -> AsyncIterator[None]:
         """A leader that has adopted, until the end of the block; then it is gone as after SIGKILL or SIGTERM."""
         ready = asyncio.Event()
-        async with beside(lead(api or self.api, settings, self._watch, ready.set)):
+        async with beside(lead(api or self.api, settings, self.watch, ready.set)):
             await ready.wait()
             yield
 
-    async def _watch(self, inventory: Inventory, relisted: Callable[[], None]) -> None:
+    async def watch(self, inventory: Inventory, relisted: Callable[[], None]) -> None:
         """In kopf's place."""
         self.relisted = relisted
         stores: tuple[Any, ...] = (
             inventory.services, inventory.namespaces, inventory.nodes, inventory.segments, inventory.allocations,
         )  # fmt: skip
-        async with beside(*(Reflector(self.api, store.resource).run(store) for store in stores)):
+        async with beside(*(Reflector(self.api, store.resource).run(_Ears(self, store)) for store in stores)):
             await asyncio.get_running_loop().create_future()
 
     def pool(self, *addresses: str, name: str = "lan", **spec: Any) -> IPAddressPool:
@@ -136,6 +141,26 @@ class World:
         ]
 
 
+class _Ears:
+    def __init__(self, world: World, store: Store[Any]) -> None:
+        self.world = world
+        self.store = store
+
+    def replaced(self, objects: Sequence[Any], unreadable: Sequence[Unreadable]) -> None:
+        self.store.replaced(objects, unreadable)
+
+    def changed(self, obj: Any) -> None:
+        if not (self.world.deaf and self.store.resource is ALLOCATIONS):
+            self.store.changed(obj)
+
+    def deleted(self, obj: Object) -> None:
+        if not self.world.deaf:
+            self.store.deleted(obj)
+
+    def unreadable(self, unreadable: Unreadable) -> None:
+        self.store.unreadable(unreadable)
+
+
 def said(call: Call) -> str:
     part = f"/{call.subresource}" if call.subresource else ""
     return f"{call.verb} {call.plural}{part} {call.name}"
@@ -144,9 +169,3 @@ def said(call: Call) -> str:
 async def settle(seconds: float = 3.0) -> None:
     """Lets virtual time pass: long enough for coalesced writes."""
     await asyncio.sleep(seconds)
-
-
-async def ended(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
