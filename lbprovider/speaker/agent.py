@@ -247,15 +247,13 @@ class Agent:
         return attachments(self._on, {name: _seen(lan) for name, lan in self._lans.items()}, self._registered)
 
     def why_not_ready(self) -> str:
-        """One sentence; empty when this node votes and is connected on every Segment of its own."""
+        """One sentence; empty when this node votes and is connected on every Segment of its own.
+
+        A LAN without a Segment is one that no address needs, as that of the nodes' management.
+        """
         if not self._on:
             return "no interface of this node is a LAN: each is excluded or has no address"
-        for name in self._on:
-            lan = self._lans.get(name)
-            why = f"Segment {name}: waits for the controller to make it" if lan is None else lan.why_not_ready()
-            if why:
-                return why
-        return ""
+        return next(filter(None, (lan.why_not_ready() for lan in self._lans.values())), "")
 
     def _register_now(self) -> None:
         now = self.attachments()

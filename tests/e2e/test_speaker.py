@@ -1,0 +1,215 @@
+"""The speaker on a real LAN and a real API server: what it refuses at start, and what moves without a crash."""
+
+import re
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
+from lbprovider.lab.frames import Address
+from lbprovider.lab.judge import MS
+from lbprovider.lab.process import Process
+from tests.e2e.rig import ours, services
+from tests.e2e.rig.cluster import NAMESPACE, Cluster
+from tests.e2e.rig.eyes import Eyes
+from tests.e2e.rig.report import Report
+from tests.e2e.rig.waiting import eventually
+
+pytestmark = pytest.mark.parametrize("cluster", [3], indirect=True, ids=["nodes=3"])
+
+HOLD = PERIODS_PER_HOLD * DEFAULT_PERIOD
+ADDRESS4: Address = ip_address("198.51.100.200")
+ADDRESS6: Address = ip_address("2001:db8:1::c8")
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+SPEAKERS = f"system:serviceaccount:{NAMESPACE}:{ours.SPEAKER}"
+
+
+class Rig:
+    """Three speakers that are ready, and a dual-stack Service with its addresses."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.lan = cluster, cluster.lan
+        self.began = cluster.audit.mark()
+        ours.install(cluster)
+        ours.start_controller(cluster)
+        self.speakers: dict[str, Process] = {}
+        for node in self.lan.nodes:
+            self.start(node)
+        ours.pool(cluster, "lan", f"{ADDRESS4}-198.51.100.219", f"{ADDRESS6}-2001:db8:1::ff")
+        ours.advertisement(cluster, "lan", interfaces=["eth0"])
+        services.create(cluster, "web", {"app": "web"}, family_policy="RequireDualStack", families=["IPv4", "IPv6"])
+        self.settle()
+
+    def start(self, node: str) -> None:
+        self.speakers[node] = ours.start_speaker(self.cluster, node)
+
+    def settle(self) -> None:
+        """Until every speaker is a member, ready, and both addresses have a leader."""
+        eventually(lambda: self._members() == sorted(self.lan.nodes), "every node is a member")
+        eventually(lambda: all(self.ready(node) == "ok" for node in self.lan.nodes), "every speaker is ready")
+        for address in (ADDRESS4, ADDRESS6):
+            ours.settled(self.cluster, address)
+
+    def _members(self) -> list[str]:
+        segments = self.cluster.api.items(f"{ours.GROUP}/segments")
+        lists = segments[0]["spec"]["lists"] if len(segments) == 1 else []
+        return list(lists[0]["members"]) if len(lists) == 1 else []
+
+    def ready(self, node: str) -> str:
+        """What its readiness probe says."""
+        return ours.health(self.lan.nodes[node].namespace)[1].strip()
+
+    def metrics(self, node: str) -> dict[str, float]:
+        """Every sample of a speaker."""
+        lines = ours.health(self.lan.nodes[node].namespace, "/metrics")[1].splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    def mac(self, node: str) -> str:
+        return self.lan.nodes[node].mac
+
+    def incarnation(self, node: str) -> int:
+        found = self.cluster.api.get(f"{LEASES}/{node}")
+        return int(found["spec"]["leaseTransitions"])
+
+
+@pytest.fixture(scope="module")
+def rig(cluster: Cluster) -> Iterator[Rig]:
+    made = Rig(cluster)
+    yield made
+    for node, speaker in made.speakers.items():
+        assert speaker.running, f"the speaker of {node} ended:\n{speaker.tail()}"
+
+
+def said(process: Process, before: int = 0) -> list[str]:
+    """The lines of its output that are no log lines: what an admin reads."""
+    return [line for line in process.log.read_text()[before:].splitlines() if not line.startswith("{")]
+
+
+def test_without_the_capability_it_says_so_in_one_sentence_and_touches_nothing(rig: Rig) -> None:
+    before = rig.incarnation("node1")
+    process = ours.start_speaker(rig.cluster, "node1", ["--http-port", "0"], capabilities=())
+    length = 0
+    assert process.wait() == 1
+    (sentence,) = said(process, length)
+    assert "NET_RAW" in sentence
+    assert rig.incarnation("node1") == before
+
+
+def test_a_second_speaker_on_a_node_is_refused_and_the_first_goes_on(rig: Rig) -> None:
+    before = rig.incarnation("node1")
+    length = len(rig.speakers["node1"].log.read_text())
+    process = ours.start_speaker(rig.cluster, "node1", ["--http-port", "0"])
+    assert process.wait() == 1
+    (sentence,) = said(process, length)
+    assert "another speaker runs on this node" in sentence
+    assert rig.incarnation("node1") == before
+    assert rig.ready("node1") == "ok"
+
+
+def test_a_node_that_does_not_exist_is_named(rig: Rig) -> None:
+    process = ours.start_speaker(
+        rig.cluster, "node1", ["--http-port", "0", "--heartbeat-port", "7999", "--node-name", "nowhere"]
+    )
+    assert process.wait() == 1
+    assert "there is no Node 'nowhere'" in said(process)[-1]
+
+
+def test_sigterm_hands_its_addresses_on_without_a_question_unanswered(rig: Rig, report: Report) -> None:
+    rig.settle()
+    old = ours.settled(rig.cluster, ADDRESS4)
+    eyes = Eyes(rig.lan, ADDRESS4)
+    eyes.answered(by=rig.mac(old))
+    eyes.look_on(100)
+    began = time.monotonic()
+    assert rig.speakers[old].stop() == 0
+    took = time.monotonic() - began
+    eyes.look_on(500)
+    eyes.close()
+    verdict = eyes.verdict()
+    report(f"{verdict}; it ended {took * 1000:.0f} ms after SIGTERM")
+    assert len(verdict.macs) == 2
+    assert verdict.macs[0] == rig.mac(old)
+    assert verdict.unanswered == 0
+    rig.start(old)
+    rig.settle()
+    assert ours.settled(rig.cluster, ADDRESS4) != old
+
+
+@pytest.mark.parametrize("address", [ADDRESS4, ADDRESS6], ids=["IPv4", "IPv6"])
+def test_a_link_that_goes_down_moves_the_address_and_takes_nothing_back(
+    rig: Rig, address: Address, report: Report
+) -> None:
+    rig.settle()
+    old = ours.settled(rig.cluster, address)
+    eyes = Eyes(rig.lan, address)
+    eyes.answered(by=rig.mac(old))
+    eyes.look_on(100)
+    cut = time.monotonic_ns()
+    rig.lan.link_down(old)
+    new = eyes.answered(since=cut + 50 * MS)
+    eventually(lambda: rig.ready(old).endswith("eth0 is down"), "it isn't ready, and says why")
+    rig.lan.heal(old)
+    eventually(lambda: rig.ready(old) == "ok", "it is ready again")
+    eyes.look_on(1500)
+    eyes.close()
+    verdict = eyes.verdict()
+    report(str(verdict))
+    assert verdict.macs == (rig.mac(old), new.mac)
+    assert verdict.contests == eyes.contests() == ()
+    assert verdict.silence.length <= 2 * HOLD + verdict.silence.lateness
+
+
+def test_nothing_is_lost_while_the_api_server_is_down_and_an_owner_dies_meanwhile(rig: Rig, report: Report) -> None:
+    rig.settle()
+    old = ours.settled(rig.cluster, ADDRESS4)
+    eyes = Eyes(rig.lan, ADDRESS4)
+    eyes.answered(by=rig.mac(old))
+    rig.cluster.apiserver.kill()
+    down = time.monotonic_ns()
+    eyes.look_on(3000)
+    quiet = eyes.verdict(since=down)
+    assert (quiet.unanswered, quiet.macs) == (0, (rig.mac(old),))
+    killed = time.monotonic_ns()
+    rig.speakers[old].kill()
+    eyes.answered(since=killed + 50 * MS)
+    eyes.look_on(500)
+    eyes.close()
+    verdict = eyes.verdict()
+    report(str(verdict))
+    assert verdict.silence.length <= 2 * HOLD + verdict.silence.lateness
+    assert len(verdict.macs) == 2
+    rig.cluster.restart_apiserver()
+    eventually(lambda: ours.leader(rig.cluster, ADDRESS4) not in {None, old}, "the new owner says so")
+    rig.start(old)
+    rig.settle()
+
+
+def test_what_it_costs(rig: Rig, report: Report) -> None:
+    rig.settle()
+    time.sleep(3)  # idle, as most of the time
+    for node, speaker in rig.speakers.items():
+        found = rig.metrics(node)
+        wakes = found["lbprovider_loop_lag_seconds_count"]
+        late = wakes - found['lbprovider_loop_lag_seconds_bucket{le="0.02"}']
+        rss = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{speaker.pid}/status").read_text())[1])  # type: ignore[index]
+        report(f"{node}: {rss / 1024:.0f} MB, {wakes:.0f} wakes, {late:.0f} of them more than 20 ms late")
+        assert wakes > 0
+        assert rss < 73 * 1024  # MetalLB's speaker at 100 Services (BASELINE)
+
+
+def test_each_win_was_written_once_and_nothing_else_was(rig: Rig) -> None:
+    wins = sum(
+        value
+        for node in rig.speakers
+        for name, value in rig.metrics(node).items()
+        if name.startswith("lbprovider_leader_changes_total") and 'change="Won"' in name
+    )
+    written = rig.cluster.audit.requests(
+        lambda each: each.user == SPEAKERS and each.resource == "ipallocations" and each.status == 200, since=rig.began
+    )
+    assert all(each.subresource == "status" for each in written if each.writes)
+    # Processes that were ended took their counts with them: no fewer writes than the wins that are left.
+    assert sum(each.writes for each in written) >= wins > 0
