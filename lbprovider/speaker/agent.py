@@ -79,6 +79,7 @@ class Agent:
         self._on: dict[str, Link] = {}
         self._lans: dict[str, Lan] = {}
         self._registered: tuple[Attachment, ...] = ()
+        self._troubles: dict[str, str] = {}
         self._reading: set[str] = set()
         self._swapping: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,12 +113,12 @@ class Agent:
 
     def _work(self) -> None:
         self._working = False
-        more = self._view.work(PORTION)
+        if self._view.work(PORTION):
+            self.stale()
+            return
         for name in self._view.take_changed():
             if name in self._lans:
                 self._lans[name].wish(self._view.wishes(name))
-        if more:
-            self.stale()
 
     # ---- what the kernel tells
 
@@ -209,7 +210,9 @@ class Agent:
         self._register_now()
 
     def trouble(self, lan: Lan, error: HostError) -> None:
-        log.warning(str(error), segment=lan.name)
+        if self._troubles.get(lan.name) != str(error):  # it comes again with each wish
+            self._troubles[lan.name] = str(error)
+            log.warning(str(error), segment=lan.name)
 
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
         if lan.name not in self._swapping:

@@ -38,25 +38,29 @@ def assign(
 
     An interface with no address at all can't be reached and is on no LAN.
     """
-    was = {link.index: name for name, link in (before or {}).items()}
+    was = {link.index: (name, link) for name, link in (before or {}).items()}
     found: dict[str, list[Link]] = {}
     for link in links:
-        if not link.usable and link.index in was:
-            found.setdefault(was[link.index], []).append(link)
-        elif link.addresses:
-            found.setdefault(_name(link, segments), []).append(link)
+        name, former = was.get(link.index, ("", link))
+        if link.usable or not name:
+            name = _name(link, segments, name if link.subnets == former.subnets else "")
+        if link.addresses or link.index in was:
+            found.setdefault(name, []).append(link)
 
     def rank(name: str, link: Link) -> tuple[bool, bool, str]:
-        return not link.usable, was.get(link.index) != name, link.name
+        return not link.usable, was.get(link.index, ("", link))[0] != name, link.name
 
     return {name: min(there, key=lambda link: rank(name, link)) for name, there in sorted(found.items())}
 
 
-def _name(link: Link, segments: Iterable[Segment]) -> str:
+def _name(link: Link, segments: Iterable[Segment], former: str) -> str:
+    """The LAN's name: its Segment's; without one what it was called so far, for one that is deleted comes back."""
     own = names.segment_name(link.subnets, link.name)
     subnets = {str(subnet) for subnet in link.subnets}
     sharing = sorted(one.metadata.name for one in segments if subnets.intersection(one.spec.subnets))
-    return own if own in sharing or not sharing else sharing[0]
+    if not sharing:
+        return former or own
+    return next((name for name in (own, former) if name in sharing), sharing[0])
 
 
 def attachments(

@@ -72,6 +72,14 @@ def test_an_interface_that_is_down_stays_on_its_lan_though_it_has_lost_its_addre
     assert attachments({"2001-db8-0-0-0-0-0-0-64": down}, {}, registered) == registered
 
 
+def test_a_lan_whose_segment_is_deleted_keeps_its_name_until_there_is_another() -> None:
+    one, known = link("eth0", "2001:db8::1/64"), segment("192.0.2.0-24", "192.0.2.0/24", "2001:db8::/64")
+    on = assign([one], [known])
+    assert assign([one], [], on) == {"192.0.2.0-24": one}
+    renumbered = link("eth0", "2001:db8:1::1/64")
+    assert assign([renumbered], [], on) == {"2001-db8-1-0-0-0-0-0-64": renumbered}
+
+
 def test_what_is_registered() -> None:
     there = link("eth0", "198.51.100.7/24", "192.0.2.1/24", "2001:db8::1/64", default_route=True)
     lists = (MemberList(members=("n1", "n2"), need=2),)
