@@ -111,9 +111,9 @@ _CHANGES: Final[tuple[tuple[What, Callable[[Link, Link], bool]], ...]] = (
 
 def change(before: Link | None, after: Link | None) -> LinkChange | None:
     """What happened between two views of one interface (one index); None where nothing that matters did."""
+    if before == after:
+        return None
     if before is None or after is None:
-        if before is after:
-            return None
         return LinkChange(before, after, frozenset({What.REMOVED if after is None else What.ADDED}))
     what = frozenset(each for each, happened in _CHANGES if happened(before, after))
     return LinkChange(before, after, what) if what else None

@@ -1,6 +1,6 @@
 """``Links`` by netlink: told by the kernel, never polled.
 
-pyroute2 reads the messages and asks for the dumps. The socket of events is our own, so that a wake-up has a bound,
+pyroute2 decodes the messages. The sockets are our own, so that no step takes long however many interfaces there are,
 what is not read yet waits in the kernel, and what the kernel had to drop (ENOBUFS) is noticed and read anew.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_interface
 from types import MappingProxyType
 from typing import Any, Final, Self
 
 import structlog
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink import NLM_F_DUMP_INTR, rtnl
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, rtnl
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
@@ -34,8 +34,10 @@ _GROUPS: Final = (
     | rtnl.RTMGRP_IPV6_ROUTE
 )
 _BATCH: Final = 16
-"""Messages read in one wake-up; one takes about 0.4 ms."""
+"""Messages read, or changes looked for, in one go; a message takes about 0.4 ms."""
 _LONGEST: Final = 65_536
+_DUMP_PIECE: Final = 16_384
+"""Bytes of a dump read at once, some ten links: at most a few ms to read. No single message is as long."""
 _RECEIVE_BUFFER: Final = 1 << 20
 _RETRY: Final = 1.0
 """Seconds after a dump that the kernel refused (no file descriptor, no memory)."""
@@ -49,6 +51,15 @@ _TEMPORARY: Final = 0x01  # IFA_F_* of if_addr.h, as are the next three; for IPv
 _OPTIMISTIC: Final = 0x04
 _DAD_FAILED: Final = 0x08
 _TENTATIVE: Final = 0x40
+_MAIN_TABLE: Final = 254  # RT_TABLE_MAIN of rtnetlink.h, as is the next
+_UNICAST: Final = 1
+
+_HEADER: Final = struct.Struct("=IHHII")
+"""struct nlmsghdr: length, type, flags, sequence, port."""
+_DESTINATION_LENGTH: Final = _HEADER.size + 1
+"""Where struct rtmsg has its dst_len."""
+_ANY: Final = bytes(16)
+"""A request's body that asks for everything: struct ifinfomsg of zeros, and long enough for the other kinds."""
 
 
 class Table:
@@ -75,9 +86,9 @@ class Table:
     def get(self, index: int) -> Link | None:
         """The interface of an index, put together."""
         link = self._links.get(index)
-        if link is None:
-            return None
         addresses = self._addresses.get(index, {})
+        if link is None or not (addresses or index in self._defaults):
+            return link
         ordered = sorted(
             addresses, key=lambda each: (each.version, addresses[each], each.ip.packed, each.network.prefixlen)
         )
@@ -234,7 +245,9 @@ class KernelLinks:
             if self._keeper.done():
                 self._keeper.result()
             changed, self._table.changed = self._table.changed, set()
-            for index in sorted(changed):
+            for number, index in enumerate(sorted(changed), start=1):
+                if number % _BATCH == 0:
+                    await asyncio.sleep(0)
                 after = self._table.get(index)
                 what = change(self._delivered.pop(index, None), after)
                 if after is not None:
@@ -275,7 +288,7 @@ class KernelLinks:
                     await self._read_all()
                 else:
                     self._table.routes_stale = False  # before asking: a change meanwhile must ask again
-                    self._table.set_defaults(await self._defaults())
+                    self._table.set_defaults(await _defaults())
             except (OSError, NetlinkError) as error:
                 _log.warning("can't read the interfaces; trying again", error=str(error))
                 await asyncio.sleep(_RETRY)
@@ -287,31 +300,70 @@ class KernelLinks:
         self._loop.remove_reader(self._socket)
         fresh = Table()
         try:
-            self._lost = not await self._dump(fresh)
-            fresh.set_defaults(await self._defaults())
+            self._lost = not await _fill(fresh)
+            fresh.set_defaults(await _defaults())
         finally:
             self._loop.add_reader(self._socket, self._read)
         fresh.take_over(self._table)
         self._table = fresh
 
-    @staticmethod
-    async def _dump(into: Table) -> bool:
-        """Whether nothing changed in the middle of it."""
-        interrupted = 0
-        async with AsyncIPRoute() as route:
-            for ask in (route.get_links, route.get_addr):
-                async for message in await ask():
-                    interrupted |= message["header"]["flags"] & NLM_F_DUMP_INTR
-                    into.learn(message)
-        return not interrupted
 
-    @staticmethod
-    async def _defaults() -> frozenset[int]:
-        found: set[int] = set()
-        async with AsyncIPRoute() as route:
-            for family in (socket.AF_INET, socket.AF_INET6):
-                async for message in await route.get_default_routes(family=family):
-                    hops = message.get_attr("RTA_MULTIPATH") or ()
-                    found |= {hop["oif"] for hop in hops}
-                    found |= {index for index in (message.get_attr("RTA_OIF"),) if index}
-        return frozenset(found)
+async def _fill(table: Table) -> bool:
+    """Read links and addresses; whether nothing changed in the middle of it."""
+    whole = True
+    for kind in (rtnl.RTM_GETLINK, rtnl.RTM_GETADDR):
+        async for message in _dump(kind):
+            whole = whole and not message["header"]["flags"] & NLM_F_DUMP_INTR
+            table.learn(message)
+    return whole
+
+
+async def _defaults() -> frozenset[int]:
+    """The interfaces that a default route of the main table leaves through."""
+    found: set[int] = set()
+    async for message in _dump(rtnl.RTM_GETROUTE):
+        if message["header"]["type"] == rtnl.RTM_NEWROUTE and _is_main(message):
+            found |= {hop["oif"] for hop in message.get_attr("RTA_MULTIPATH") or ()}
+            found |= {index for index in (message.get_attr("RTA_OIF"),) if index}
+    return frozenset(found)
+
+
+def _is_main(route: Any) -> bool:
+    table = route.get_attr("RTA_TABLE") or route["table"]
+    return bool(route["type"] == _UNICAST and table == _MAIN_TABLE)
+
+
+async def _dump(kind: int) -> AsyncIterator[Any]:
+    """Every message of a dump, the last one too, but for routes to anything else than everywhere.
+
+    In small pieces, between which others have the event loop: some hundred links take tenths of a second.
+
+    Raises:
+        OSError, NetlinkError: the kernel refuses.
+    """
+    loop = asyncio.get_running_loop()
+    marshal = MarshalRtnl()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as asked:
+        request = _HEADER.pack(_HEADER.size + len(_ANY), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + _ANY
+        asked.sendto(request, (0, 0))
+        while True:
+            for piece in _pieces(await loop.sock_recv(asked, _DUMP_PIECE)):
+                if _HEADER.unpack_from(piece)[1] == rtnl.RTM_NEWROUTE and piece[_DESTINATION_LENGTH] != 0:
+                    continue
+                for message in marshal.parse(piece):
+                    header = message["header"]
+                    if header["error"] is not None:
+                        raise header["error"]
+                    yield message
+                    if header["type"] == NLMSG_DONE:
+                        return
+            await asyncio.sleep(0)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Single messages of what one read gave."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length = max(_HEADER.size, _HEADER.unpack_from(data, at)[0])
+        yield data[at : at + length]
+        at += (length + 3) & ~3
