@@ -95,6 +95,7 @@ class LeaderLease:
     async def acquire(self) -> None:
         """Until the Lease is ours; outlives an API server that is down."""
         backoff = Backoff(self._rand)
+        said: type[ClusterError] | None = None
         while True:
             failure: ClusterError | None = None
             try:
@@ -107,7 +108,9 @@ class LeaderLease:
                 backoff.reset()
             except ClusterError as error:
                 failure = error
-                _log.warning(f"can't become leader: {error}", reason=type(error).__name__)
+                if type(error) is not said:  # once for each kind of failure, however long it lasts
+                    said = type(error)
+                    _log.warning(f"can't become leader: {error}", reason=said.__name__)
             await asyncio.sleep(backoff.pause(failure) if failure else self._period * (0.5 + self._rand()))
 
     async def keep(self) -> None:

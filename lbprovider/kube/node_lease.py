@@ -107,6 +107,7 @@ class NodeLease:
         Raises:
             LeaseLost: a later incarnation of this node's speaker has started; this one must end.
         """
+        said: type[Exception] | None = None
         while True:
             await self._due()
             try:
@@ -116,11 +117,15 @@ class NodeLease:
                 raise
             except (ClusterError, TimeoutError) as error:
                 self._dirty.set()
-                _log.warning(
-                    f"the node's Lease is not renewed: {str(error) or 'no answer in time'}", reason="LeaseNotRenewed"
-                )
+                if type(error) is not said:  # once for each kind of failure, however long it lasts
+                    said = type(error)
+                    why = str(error) or "no answer in time"
+                    _log.warning(f"the node's Lease is not renewed: {why}", reason="LeaseNotRenewed")
                 await asyncio.sleep(self._backoff.pause(error if isinstance(error, ClusterError) else None))
             else:
+                if said is not None:
+                    _log.info("the node's Lease is renewed again", reason="LeaseRenewed")
+                said = None
                 self._backoff.reset()
 
     async def _due(self) -> None:

@@ -28,6 +28,7 @@ def client(access: Access, **options: Any) -> Client:
 
 async def watched(handler: Handler, version: str = "7", **options: Any) -> list[WatchEvent[Lease]]:
     async with (
+        asyncio.timeout(20),
         serving(handler) as access,
         client(access, **options) as api,
         aclosing(api.watch(LEASES, version, namespace="ns")) as events,

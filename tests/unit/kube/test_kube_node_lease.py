@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from lbprovider.api import names
 from lbprovider.api.core import Lease, LeaseSpec, Node
@@ -154,6 +155,23 @@ def test_a_change_is_told_at_once_and_many_in_one_write() -> None:
     play(story)
 
 
+def test_a_change_whose_write_failed_is_told_soon() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        lease = speaker(api, clock)
+        await lease.start()
+        running = asyncio.create_task(lease.run())
+        await asyncio.sleep(GAP)
+        api.fault = lambda _: Unreachable("for a moment")
+        lease.register((LAN,))
+        await asyncio.sleep(0.001)
+        api.fault = lambda _: None
+        await asyncio.sleep(GAP)
+        assert told(api).attachments == (LAN,)
+        running.cancel()
+
+    play(story)
+
+
 def test_a_later_speaker_of_the_node_ends_this_one() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
         old = speaker(api, clock)
@@ -239,4 +257,6 @@ def test_an_api_server_that_is_down_is_outlived(how: str) -> None:
         assert told(api).attachments == (LAN,)
         running.cancel()
 
-    play(story)
+    with structlog.testing.capture_logs() as logs:
+        play(story)
+    assert [entry["reason"] for entry in logs] == ["LeaseNotRenewed", "LeaseRenewed"]

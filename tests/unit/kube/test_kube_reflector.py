@@ -238,6 +238,38 @@ def test_an_unreadable_object_is_named_and_the_others_go_on() -> None:
     assert [entry["reason"] for entry in logs] == ["ObjectUnreadable"] * 3
 
 
+def test_an_unreadable_object_is_told_of_once() -> None:
+    bad = Unreadable("Lease", ObjectMeta(name="bad", namespace="ns", resource_version="200"), "Expected `str`")
+    asked: list[str] = []
+
+    class HasABadOne(FakeApi):
+        async def watch(self, *given: Any, **_: Any) -> AsyncGenerator[WatchEvent[Any], None]:
+            asked.append(given[1])
+            yield bad
+            yield Unreadable("Lease", ObjectMeta(), "no version to go on from")
+
+    async def story(_: FakeApi, __: Reflector[Lease], ___: Log) -> None:
+        await asyncio.sleep(FIRST)
+        assert asked[:2] == ["100", "200"]
+
+    play(story, api=HasABadOne())
+
+
+def test_after_a_good_time_the_first_pause_is_short_again() -> None:
+    async def story(api: FakeApi, reflector: Reflector[Lease], log: Log) -> None:
+        api.fault = lambda _: Unreachable("down")
+        await asyncio.sleep(3600)
+        api.fault = lambda _: None
+        await reflector.wait_synced()
+        await asyncio.sleep(STEADY)
+        api.cut()
+        api.write(LEASES, lease("a"))
+        await asyncio.sleep(FIRST)
+        assert log.state == {"ns/a": "a"}
+
+    play(story)
+
+
 def test_a_bug_of_the_sink_on_one_object_does_not_end_the_others() -> None:
     async def story(api: FakeApi, reflector: Reflector[Lease], log: Log) -> None:
         await reflector.wait_synced()
