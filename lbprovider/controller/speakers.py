@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -32,7 +33,7 @@ class Speakers:
         self._listeners: list[Callable[[], None]] = []
         self._moved_at = clock()
         self.moves = 0
-        """How often a speaker came, went or changed its LANs."""
+        """Grows when a speaker comes, goes or changes its LANs, and once more when that is over."""
         for key, lease in leases.objects.items():
             self._changed(Change(key, None, lease))
         leases.subscribe(self._changed)
@@ -62,6 +63,16 @@ class Speakers:
         if old is None or new is None or _lans(old) != _lans(new):
             self._moved_at = self._clock()
             self.moves += 1
+            asyncio.get_running_loop().call_later(ARRIVING + 0.1, self._settled)
+        self._tell()
+
+    def _settled(self) -> None:
+        if not self.arriving():
+            # What was left open while they came and went is decided now.
+            self.moves += 1
+            self._tell()
+
+    def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -50,8 +51,8 @@ class World:
     def __init__(self) -> None:
         self.api = FakeApi()
         self.relisted: Callable[[], None] = lambda: None
-        self.deaf = False
-        """Its watches tell of no change of IPAllocations, and of no deletion at all."""
+        self.deaf: frozenset[str] = frozenset()
+        """Kinds, by plural, of which its watches tell nothing more."""
         self.prepare()
 
     def prepare(self) -> None:
@@ -84,14 +85,20 @@ class World:
         self.api.write(ADVERTISEMENTS, L2Advertisement(metadata=ObjectMeta(name=name, namespace=SYSTEM)))
 
     def service(
-        self, name: str = "web", *, namespace: str = "default", created: str = "2026-01-01T00:00:00Z", **spec: Any
+        self,
+        name: str = "web",
+        *,
+        namespace: str = "default",
+        created: str = "2026-01-01T00:00:00Z",
+        annotations: Mapping[str, str] = MappingProxyType({}),
+        **spec: Any,
     ) -> Service:
         """Creates a Service as the API server would store it."""
         fields: dict[str, Any] = {
             "type": "LoadBalancer", "cluster_ip": "10.96.0.1", "cluster_ips": ("10.96.0.1",), "ip_families": ("IPv4",),
             "ip_family_policy": "SingleStack", "external_traffic_policy": "Cluster", "ports": (ServicePort(port=80),),
         }  # fmt: skip
-        metadata = ObjectMeta(name=name, namespace=namespace, creation_timestamp=created)
+        metadata = ObjectMeta(name=name, namespace=namespace, creation_timestamp=created, annotations=dict(annotations))
         return self.api.write(SERVICES, Service(metadata=metadata, spec=ServiceSpec(**{**fields, **spec})))
 
     def edit(self, name: str = "web", **spec: Any) -> Service:
@@ -150,11 +157,11 @@ class _Ears:
         self.store.replaced(objects, unreadable)
 
     def changed(self, obj: Any) -> None:
-        if not (self.world.deaf and self.store.resource is ALLOCATIONS):
+        if self.store.resource.plural not in self.world.deaf:
             self.store.changed(obj)
 
     def deleted(self, obj: Object) -> None:
-        if not self.world.deaf:
+        if self.store.resource.plural not in self.world.deaf:
             self.store.deleted(obj)
 
     def unreadable(self, unreadable: Unreadable) -> None:

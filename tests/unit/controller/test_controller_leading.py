@@ -33,7 +33,7 @@ def test_a_lost_deletion_is_found_by_the_sweep_that_follows_a_new_list() -> None
         async with world.controller():
             world.service("a")
             await settle()
-            world.deaf = True
+            world.deaf = frozenset({"services"})
             world.api.remove(SERVICES, "a", "default")
             await settle()
             assert world.held() == {"192.0.2.10": ["a"]}
@@ -50,7 +50,7 @@ def test_a_lost_deletion_is_found_after_ten_minutes_at_the_latest() -> None:
         async with world.controller():
             world.service("a")
             await settle()
-            world.deaf = True
+            world.deaf = frozenset({"services"})
             world.api.remove(SERVICES, "a", "default")
             await settle(610)
             assert world.held() == {}
@@ -171,7 +171,7 @@ def test_an_allocation_that_can_not_be_read_is_nobodys_to_take(known: bool) -> N
         if known:
             world.api.write(ALLOCATIONS, bad)
         async with world.controller():
-            world.deaf = True
+            world.deaf = frozenset({"ipallocations"})
             if not known:
                 world.api.write(ALLOCATIONS, bad)
             world.service()

@@ -364,6 +364,7 @@ def test_a_status_edited_by_hand_is_corrected() -> None:
             await settle()
             assert world.ingress() == ["192.0.2.10"]
             assert world.held() == {"192.0.2.10": ["web"]}
+            assert [one for one in world.events() if one.involved_object.kind == "Service"] == []  # the same reason
 
     run(story)
 
@@ -386,10 +387,8 @@ def test_a_shared_address_is_extended_and_shrunk() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10-192.0.2.19")
         async with world.controller():
-            for name, port in (("tcp", ServicePort(port=53)), ("udp", ServicePort(port=53, protocol="UDP"))):
-                service = world.service(name, ports=(port,))
-                meta = msgspec.structs.replace(service.metadata, annotations={"lbprovider.io/allow-shared-ip": "dns"})
-                world.api.write(SERVICES, msgspec.structs.replace(service, metadata=meta))
+            shared(world, "tcp", ServicePort(port=53))
+            shared(world, "udp", ServicePort(port=53, protocol="UDP"))
             await settle()
             assert {*world.ingress("tcp"), *world.ingress("udp")} == {"192.0.2.10"}
             world.api.remove(SERVICES, "tcp", "default")
@@ -468,5 +467,144 @@ def test_one_bug_or_bad_service_never_stops_the_others() -> None:
             assert world.reason("bad") == "!InvalidAddress"
             assert bad.metadata.uid not in str(world.held())
             assert world.ingress("good") == ["192.0.2.0"]
+
+    run(story)
+
+
+def shared(world: World, name: str, port: ServicePort) -> None:
+    world.service(name, ports=(port,), annotations={"lbprovider.io/allow-shared-ip": "dns"})
+
+
+def contradictions(world: World) -> list[str]:
+    """Services whose status shows an address that no IPAllocation gives them."""
+    held = world.held()
+    return [
+        service.metadata.name
+        for service in world.api.objects(SERVICES).values()
+        for entry in service.status.load_balancer.ingress
+        if service.metadata.name not in held.get(entry.ip, [])
+    ]
+
+
+def test_two_that_would_share_an_address_both_choose_again_when_it_goes_to_another() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        world.api.latency = 0.1
+
+        def foreign(call: Call) -> ClusterError | None:
+            if call.verb == "create" and call.plural == "ipallocations":
+                world.api.fault = lambda _: None
+                spec = IPAllocationSpec(address=call.name, pool="lan")
+                world.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=call.name), spec=spec))
+            return None
+
+        async with world.controller():
+            world.api.fault = foreign
+            shared(world, "tcp", ServicePort(port=53))
+            shared(world, "udp", ServicePort(port=53, protocol="UDP"))
+            await settle()
+            assert world.ingress("tcp") == world.ingress("udp") == ["192.0.2.11"]
+            assert contradictions(world) == []
+            shown = [call.body for call in world.api.calls if call.plural == "services" and call.verb == "patch"]
+            assert "192.0.2.10" not in str(shown)  # not for a moment
+
+    run(story)
+
+
+def test_what_a_speaker_writes_meanwhile_loses_no_reservation() -> None:
+    """B is being added to a shared address, its leader's status arrives, and C wants the port that B has reserved."""
+
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        async with world.controller():
+            shared(world, "a", ServicePort(port=1))
+            await settle()
+            world.api.latency = 1.0
+            shared(world, "b", ServicePort(port=2))
+            await settle(0.5)
+            allocation = world.api.objects(ALLOCATIONS)["192.0.2.10"]
+            status = msgspec.structs.replace(allocation.status, leader="node-1")
+            world.api.write(ALLOCATIONS, msgspec.structs.replace(allocation, status=status))
+            await settle(0.2)
+            shared(world, "c", ServicePort(port=2))
+            await settle(20)
+            assert contradictions(world) == []
+            assert {*world.ingress("b"), *world.ingress("c")} == {"192.0.2.10", "192.0.2.11"}
+
+    run(story)
+
+
+def test_an_allocation_of_a_service_that_is_not_known_yet_is_left_alone() -> None:
+    """Another controller was faster than our watch of Services."""
+
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        async with world.controller():
+            await settle()
+            world.deaf = frozenset({"services"})
+            service = world.service()
+            claim = ServiceClaim(namespace="default", name="web", uid=service.metadata.uid)
+            spec = IPAllocationSpec(address="192.0.2.15", pool="lan", services=(claim,))
+            world.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name="192.0.2.15"), spec=spec))
+            await settle()
+            assert world.held() == {"192.0.2.15": ["web"]}
+            assert world.ingress() == ["192.0.2.15"]
+
+    run(story)
+
+
+def test_an_allocation_whose_service_is_gone_is_let_go_even_where_it_was_never_known() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        async with world.controller():
+            claim = ServiceClaim(namespace="default", name="gone", uid="never-seen")
+            spec = IPAllocationSpec(address="192.0.2.15", pool="lan", services=(claim,))
+            world.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name="192.0.2.15"), spec=spec))
+            await settle()
+            assert world.held() == {}
+
+    run(story)
+
+
+def test_after_a_restart_those_without_an_address_go_first() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.0/24")
+        for number in range(60):
+            world.service(f"old-{number}")
+        async with world.controller():
+            await settle()
+        for number in range(60):
+            old = world.stored(f"old-{number}")
+            world.api.write(SERVICES, msgspec.structs.replace(old, status=ServiceStatus()))
+        world.service("new", created="2027-01-01T00:00:00Z")
+        world.api.calls.clear()
+        world.api.latency = 0.01
+        async with world.controller():
+            await settle()
+            assert "create ipallocations 192.0.2.60" in world.writes("services", "ipallocations")[:2]
+            assert contradictions(world) == []
+            assert all(world.ingress(f"old-{number}") for number in range(60))
+
+    run(story)
+
+
+def test_for_one_freed_address_one_of_many_is_asked_to_take_it() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service("first")
+            await settle()
+            for number in range(40):
+                world.service(f"waits-{number:02}", created=f"2026-01-01T00:00:{number:02}Z")
+            await settle()
+            world.api.calls.clear()
+            world.api.remove(SERVICES, "first", "default")
+            await settle()
+            assert world.ingress("waits-00") == ["192.0.2.10"]
+            assert world.writes("services", "ipallocations") == [
+                "delete ipallocations 192.0.2.10",
+                "create ipallocations 192.0.2.10",
+                "patch services/status waits-00",
+            ]
 
     run(story)
