@@ -134,7 +134,7 @@ class Agent:
             self._attach(lan, self._on.get(name))
         for name, link in self._on.items():
             segment = self._segments.get(name)
-            if segment is not None and name not in self._lans:
+            if segment is not None and name not in self._lans and not self._draining:
                 self._open(name, link, segment)
         self._register_now()
 
@@ -152,8 +152,6 @@ class Agent:
         self._adopt(lan, segment, quorum_read=False)
         lan.attach(link)
         lan.wish(self._view.wishes(name))
-        if self._draining:
-            lan.drain()
 
     def _attach(self, lan: Lan, link: Link | None) -> None:
         if link != lan.link:

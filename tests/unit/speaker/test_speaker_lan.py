@@ -284,6 +284,38 @@ def test_nothing_is_announced_that_is_no_longer_ours_when_its_repeat_is_due() ->
     assert all(what for _, _, what in world.after(start, "frame"))
 
 
+def test_a_deadline_that_passed_unseen_stops_announcements_too() -> None:
+    world = World()
+    owner, _ = world.join("n1", "n2")
+    assert owner.link is not None
+    start = len(world.log)
+    world.now += 260 * MS
+    owner.attach(replace(owner.link, returns=1))
+    assert world.after(start, "frame") == []
+
+
+def test_what_is_lost_waits_for_no_announcement_any_more() -> None:
+    world = World()
+    owner, _ = world.join("n1", "n2")
+    assert owner._schedule.next_wake() is not None
+    owner.wish({})
+    assert owner._schedule.next_wake() is None
+
+
+def test_one_that_was_stopped_and_still_owns_announces_again() -> None:
+    world = World()
+    lan = world.lan("n1")
+    lan.attach(lan.link)
+    lan.adopt(Segment("uid", "lan", 1, (MemberList(("n1",), 1),)), quorum_read=True)
+    lan.wish({VIP: ("n1",)})
+    world.advance(20_000 * MS)
+    start = len(world.log)
+    world.advance(100 * MS)
+    assert world.after(start, "frame") == []
+    world.advance(100 * MS, late=15_000 * MS)
+    assert len(world.after(start, "frame")) >= 2
+
+
 def test_one_that_is_late_takes_nothing_new_until_it_is_in_time_again() -> None:
     world = World()
     world.lan("n1")

@@ -194,6 +194,30 @@ def test_an_address_that_is_won_anew_is_written_as_it_was_won_last() -> None:
     run(story)
 
 
+def test_what_is_no_longer_ours_is_not_written_though_nobody_has_noticed_yet() -> None:
+    async def story(world: World) -> None:
+        world.win()
+        world.owned.clear()
+        await asyncio.sleep(60)
+        assert world.api.calls == []
+
+    run(story)
+
+
+def test_a_try_that_was_put_off_does_not_come_back_with_what_is_no_longer_true() -> None:
+    async def story(world: World) -> None:
+        world.api.fault = lambda _: Unreachable("refused")
+        world.win()
+        await asyncio.sleep(0.01)
+        world.api.fault = lambda _: None
+        world.win(mac="02:00:00:00:00:09")
+        await asyncio.sleep(60)
+        assert world.now().status.mac == "02:00:00:00:00:09"
+        assert len(world.writes()) == 2
+
+    run(story)
+
+
 def test_one_that_was_deleted_holds_up_no_other() -> None:
     async def story(world: World) -> None:
         world.allocate("192.0.2.101")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
 from lbprovider.errors import Unreachable
@@ -211,6 +212,38 @@ def test_an_address_that_is_released_is_answered_no_more() -> None:
         bench.api.remove(ALLOCATIONS, str(VIP))
         await asyncio.sleep(0.1)
         assert await bench.ask() == []
+
+    run(story)
+
+
+def test_a_speaker_that_drains_joins_no_further_lan() -> None:
+    async def story(bench: Bench) -> None:
+        bench.allocate()
+        node = bench.node(1)
+        await bench.settled(members=1)
+        agent = node.speaker._agent
+        assert agent is not None
+        agent.drain()
+        second = replace(node.link, index=2, name="eth1", mac=mac(8), addresses=(ip_interface("203.0.113.1/24"),))
+        node.net.links.set(second)
+        await bench.until(lambda: "203.0.113.0-24" in bench.api.objects(SEGMENTS))
+        await asyncio.sleep(1)
+        assert [each.index for each in bench.lan.datagrams] == [1]
+
+    run(story)
+
+
+def test_a_peer_is_reached_where_its_lease_says_before_it_was_ever_heard() -> None:
+    async def story(bench: Bench) -> None:
+        one = bench.node(1)
+        await bench.settled(members=1)
+        two = bench.node(2)
+        bench.lan.cut.add(two.link.mac)
+        await asyncio.sleep(2)
+        agent = one.speaker._agent
+        assert agent is not None
+        assert agent._lans[SEGMENT]._peers._addresses == {"n2": "192.0.2.2"}
+        assert agent.why_not_ready() == ""
 
     run(story)
 
