@@ -358,6 +358,16 @@ def test_a_peer_is_reached_where_its_last_signed_datagram_came_from() -> None:
     assert {what[0] for _, node, what in world.after(sent, "datagram")[-10:] if node == "n1"} == {"192.0.2.77"}  # type: ignore[index]
 
 
+def test_a_datagram_that_somebody_recorded_moves_no_peer() -> None:
+    world = World()
+    one, two = world.join("n1", "n2")
+    recorded = two._upstairs.payloads[-1]  # type: ignore[attr-defined]
+    one._received(recorded, "192.0.2.66")
+    sent = len(world.log)
+    world.advance(100 * MS)
+    assert {what[0] for _, node, what in world.after(sent, "datagram") if node == "n1"} == {"192.0.2.2"}  # type: ignore[index]
+
+
 def test_what_is_not_signed_with_our_key_is_not_heard() -> None:
     world = World()
     one, two = world.join("n1", "n2")
