@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lbprovider.election.guards import Guards
 from lbprovider.election.outcome import WonReason
 from lbprovider.election.peers import FOREVER, Peers
+from lbprovider.election.segment import MemberList, Segment
 
 _WAIT_PERIODS: Final = 2
 """For each candidate before me."""
@@ -41,10 +43,11 @@ class _Free:
 class Asking:
     """The addresses that I could take. ``next_at`` is when the next wait found by ``due`` is over, ns."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, guards: Guards) -> None:
         self.wishes: Mapping[bytes, tuple[str, ...]] = {}
         self.next_at = FOREVER
         self._node = node
+        self._guards = guards
         self._free: dict[bytes, _Free] = {}
         self._offered: dict[bytes, str] = {}
         self._attempts: dict[bytes, int] = {}
@@ -84,7 +87,8 @@ class Asking:
             self._free.setdefault(address, _Free(now, *freed))
         if claimants and not mine and self.eligible(address):
             named = [peers.live[node].known[address].successor for node in claimants]
-            if all(successor == self._node for successor in named):
+            every = all if self._guards.r13_every_claimant else any
+            if every(successor == self._node for successor in named):
                 self._offered[address] = min(claimants)
 
     def failed(self, address: bytes, now: int, period: int) -> None:
@@ -100,13 +104,13 @@ class Asking:
         self._attempts.pop(address, None)
         self._not_before.pop(address, None)
 
-    def due(self, peers: Peers, now: int, period: int, able_since: int) -> list[Ask]:
+    def due(self, peers: Peers, segment: Segment, now: int, able_since: int) -> list[Ask]:
         """Rule 13's (a) and (b): what to ask for now, given that the rest of the rule holds.
 
         Args:
             peers: who claims what.
+            segment: the one that I am in.
             now: the time.
-            period: of heartbeats.
             able_since: since when the rest of the rule has held: at a cold start everything has been free for long,
                 and still only the first of the ranking is to ask at once.
         """
@@ -116,7 +120,7 @@ class Asking:
             if self._ready(address, now, 0)
         ]
         for address, free in self._free.items():
-            wait = _WAIT_PERIODS * period * self._before_me(address, peers)
+            wait = _WAIT_PERIODS * segment.period * self._before_me(address, peers, segment.in_force)
             if self._ready(address, now, max(free.since, able_since) + wait):
                 due.append(Ask(address, free.reason, free.predecessor))
         return due
@@ -132,12 +136,14 @@ class Asking:
             return False
         return True
 
-    def _before_me(self, address: bytes, peers: Peers) -> int:
-        """How many live candidates are ranked before me."""
+    def _before_me(self, address: bytes, peers: Peers, in_force: MemberList) -> int:
+        """How many live candidates are ranked before me; who is not in force won't ask."""
+        if not self._guards.r13_wait:
+            return 0
         count = 0
         for node in self.wishes[address]:
             if node == self._node:
                 break
             peer = peers.live.get(node)
-            count += peer is not None and peer.candidate
+            count += peer is not None and peer.candidate and node in in_force.members
         return count

@@ -53,7 +53,17 @@ class Guards:
     r9_named: bool = True
     """V6: who has named a successor stops after 2·hold, heard or not."""
     r9_epsilon: bool = True
-    """Clocks differ by up to 1 %: an owner counts a little less than it was promised."""
+    """Clocks run at different rates: an owner counts a little less than it was promised."""
+    r11_passed: bool = True
+    """V1, together with ``r6_lapsed_grants``: what the deadline has passed of is dropped, not kept for better days."""
+    r11_give_up: bool = True
+    """Who asks in vain drops the claim, or two askers refuse each other for ever."""
+    r13_connected: bool = True
+    """Who has no quorum at all doesn't ask, or a cut-off node writes a version each few periods."""
+    r13_every_claimant: bool = True
+    """Storm: nobody asks for what a live node claims, but for who is named by *every* claimant."""
+    r13_wait: bool = True
+    """Nodes ranked behind others wait, or the fastest takes everything."""
     r14_once: bool = True
     """V7: a naming is never taken back or changed."""
     r14_no_third: bool = True

@@ -9,12 +9,14 @@ from lbprovider.election.claims import Claim, Claims
 from lbprovider.election.evidence import NEVER, Evidence
 from lbprovider.election.grants import Grants
 from lbprovider.election.guards import ALL, Guards
-from lbprovider.election.outcome import Lost, LostReason, Output, ProposeSwap, Won, WonReason
+from lbprovider.election.outcome import LostReason, Output, ProposeSwap, WonReason
 from lbprovider.election.parts import joined_lists
 from lbprovider.election.peers import FOREVER, Peer, Peers
 from lbprovider.election.post import Post
 from lbprovider.election.segment import NS_PER_MS, Segment
 from lbprovider.election.settling import Settling
+from lbprovider.election.tenures import Tenures
+from lbprovider.election.vote import Vote
 from lbprovider.wire.heartbeat import Heartbeat, scope
 
 
@@ -39,31 +41,19 @@ class Member:
         self._guards = guards
         self._segment: Segment | None = None
         self._scope = b""
-        self._silent_since = start
-        self._least_silence = 0
-        self._read = False
-        self._voted = False
+        self._vote = Vote(start, guards)
         self._candidate = False
         self._draining = False
         self._claims = Claims()
         self._peers = Peers(guards)
         self._grants = Grants(self._claims, guards)
         self._evidence = Evidence(node, self._claims, guards)
-        self._asking = Asking(node)
+        self._asking = Asking(node, guards)
         self._settling = Settling(node, guards)
         self._post = Post(node, self._claims, self._peers, self._grants, self._evidence)
-        # Between steps
+        self._tenures = Tenures(node, self._claims, self._peers, self._evidence, self._asking, guards=guards)
         self._now = start
-        self._asked: dict[bytes, Claim] = {}
-        self._moving: dict[bytes, Claim] = {}
-        self._lapse_at = FOREVER
-        self._judged_epoch = 0
         self._able_since: int | None = None
-        # Of the step under way
-        self._changes: list[Won | Lost] = []
-        self._touched: dict[bytes, tuple[WonReason, str]] = {}
-        self._evidence_came = False
-        self._review = False
 
     # --- Inputs: each is one step -------------------------------------------------------------------------------
 
@@ -80,7 +70,7 @@ class Member:
         if self._segment is not None and segment.uid != self._segment.uid:
             self._leave(self._segment)
         self._enter(segment)
-        self._read |= quorum_read
+        self._vote.read |= quorum_read
         return self._end()
 
     def heard(self, beat: Heartbeat, now: int) -> Output:
@@ -96,8 +86,8 @@ class Member:
         """
         self._begin(now)
         for address in self._asking.wish(wishes):
-            self._touched.setdefault(address, (WonReason.UNCLAIMED, ""))
-        self._review = True
+            self._tenures.touched.setdefault(address, (WonReason.UNCLAIMED, ""))
+        self._tenures.review = True
         return self._end()
 
     def candidate(self, usable: bool, now: int) -> Output:  # noqa: FBT001  (the input itself)
@@ -109,7 +99,7 @@ class Member:
     def drain(self, now: int) -> Output:
         """Hands every address on and takes none, for the rest of this life. Done when ``claims`` is empty."""
         self._begin(now)
-        self._draining = self._review = True
+        self._draining = self._tenures.review = True
         return self._end()
 
     def tick(self, now: int) -> Output:
@@ -123,15 +113,11 @@ class Member:
         """When ``tick`` is due at the latest, ns; far away where only an input can change anything."""
         if self._segment is None:
             return FOREVER
-        times = [self._post.beat_at, self._peers.next_lapse, self._lapse_at]
-        if self._voted:
+        times = [self._post.beat_at, self._peers.next_lapse, self._tenures.next_at(self._segment)]
+        if self._vote.given:
             times.append(self._asking.next_at)
-        elif self._read:
-            times.append(self._silent_until(self._segment))
-        if self._asked:
-            times.append(next(iter(self._asked.values())).asked_at + self._segment.hold)
-        if self._moving:
-            times.append(min(claim.named_at for claim in self._moving.values()) + 2 * self._segment.hold)
+        elif self._vote.read:
+            times.append(self._vote.silent_until(self._segment))
         return min(times)
 
     def may_answer(self, address: bytes, now: int) -> bool:
@@ -161,13 +147,11 @@ class Member:
     @property
     def needs_quorum_read(self) -> bool:
         """Whether the vote waits for a quorum read of the Segment (7): make one, and ``adopt`` it."""
-        return not self._read
+        return not self._vote.read
 
     def votes(self, now: int) -> bool:
         """Rule 7: whether this node sends, grants and asks. Until then it listens."""
-        if self._segment is None or (not self._read and self._guards.r7_quorum_read):
-            return False
-        return now >= self._silent_until(self._segment) or not self._guards.r7_silence
+        return self._segment is not None and self._vote.may(self._segment, now)
 
     def connected(self, now: int) -> bool:
         """Rule 12: whether a quorum promises this node anything at all."""
@@ -183,10 +167,10 @@ class Member:
         if self._segment is None:
             return "no Segment is known yet for this LAN"
         name = self._segment.name
-        if not self._read:
+        if not self._vote.read:
             return f"Segment {name} was not yet read from the API server"
         if not self.votes(now):
-            left = (self._silent_until(self._segment) - now) // NS_PER_MS
+            left = (self._vote.silent_until(self._segment) - now) // NS_PER_MS
             return f"silent on Segment {name} for another {left} ms, until promises of a former start have ended"
         if not self.connected(now):
             heard = ", ".join(self.hears(now)) or "nobody"
@@ -198,142 +182,58 @@ class Member:
     def _begin(self, now: int) -> None:
         """Rule 6, first in every step."""
         self._now = max(self._now, now)
-        self._changes = []
+        self._tenures.changes = []
         for peer in self._peers.lapse(self._now):
             self._grants.lapse(peer)
-        if self._segment is not None and (self._now >= self._lapse_at or self._judged_epoch != self._evidence.epoch):
-            self._drop_lapsed(self._segment)
+        if self._segment is not None:
+            self._tenures.lapse(self._segment, self._mine(self._segment, self._now), self._now)
         self._claims.close()
 
-    def _drop_lapsed(self, segment: Segment) -> None:
-        """11a, and the bound of 9 on who named a successor."""
-        owned = [claim for claim in self._claims.values() if claim.owned]
-        self._evidence.refresh(segment, self._mine(segment, self._now), owned)
-        self._judged_epoch, self._lapse_at = self._evidence.epoch, FOREVER
-        for claim in owned:
-            if claim.until > self._now:
-                self._lapse_at = min(self._lapse_at, claim.until)
-            elif claim.successor and self._now >= claim.named_at + self._evidence.shortened(2 * segment.hold):
-                self._drop(claim, LostReason.SUCCESSOR_UNHEARD)
-            else:
-                self._drop(claim, LostReason.DEADLINE_PASSED)
-
     def _end(self, ignored: str = "") -> Output:
-        segment = self._segment
+        segment, now = self._segment, self._now
         if segment is None:
             return Output(ignored=ignored)
-        voting = self.votes(self._now)
-        if voting != self._voted:
-            self._voted = self._evidence_came = voting
-            self._post.beat_at = self._now if voting else FOREVER
-        if self._judged_epoch != self._evidence.epoch:
-            self._drop_lapsed(segment)
-        self._win(segment)
-        self._move_and_give_up(segment)
+        if not self._vote.given and self._vote.may(segment, now):
+            self._vote.given = self._tenures.evidence_came = True
+            self._post.beat_at = now
+        mine = self._mine(segment, now)
+        self._tenures.lapse(segment, mine, now)
+        self._tenures.win(segment, mine, now)
+        in_force = self._node in segment.in_force.members
+        self._tenures.give_up(segment, now, leaving=self._draining or not in_force)
         self._revise()
         swap: ProposeSwap | None = None
         datagrams: tuple[tuple[str, Heartbeat], ...] = ()
-        if voting:
+        if self._vote.given:
             self._post.tell.update(self._grants.judge(self._peers.live))
-            if self._ask(segment):
-                self._revise()
-                self._win(segment)
-            self._settling.settle(segment, self._now)
+            self._ask(segment, able=self._candidate and in_force)
+            self._tenures.win(segment, mine, now)
+            self._settling.settle(segment, now)
             settled = {node: peer.settled for node, peer in self._peers.live.items()}
-            swap = self._settling.proposal(segment, settled, self._now)
-            datagrams = self._post.due(segment, self._now, self._head(segment))
-        return Output(tuple(self._changes), datagrams, swap, ignored)
-
-    def _win(self, segment: Segment) -> None:
-        """Rule 10."""
-        if not self._evidence_came:
-            return
-        self._evidence_came = False
-        self._evidence.refresh(segment, self._mine(segment, self._now), self._asked.values())
-        for claim in [claim for claim in self._asked.values() if claim.until > self._now]:
-            del self._asked[claim.address]
-            self._claims.own(claim)
-            self._asking.won(claim.address)
-            self._lapse_at = min(self._lapse_at, claim.until)
-            self._changes.append(Won(claim.address, claim.reason, claim.predecessor))
-
-    def _move_and_give_up(self, segment: Segment) -> None:
-        """Rules 11b–e and 14."""
-        for claim in tuple(self._moving.values()):
-            successor = self._peers.live.get(claim.successor)
-            taken = None if successor is None else successor.known.get(claim.address)
-            if taken is not None and taken.owned:
-                self._drop(claim, LostReason.TAKEN_OVER)
-            elif self._now >= claim.named_at + 2 * segment.hold and self._guards.r9_named:
-                self._drop(claim, LostReason.SUCCESSOR_UNHEARD)
-        for claim in tuple(self._asked.values()):
-            if self._now < claim.asked_at + segment.hold:
-                break
-            self._asking.failed(claim.address, self._now, segment.period)
-            self._drop(claim, LostReason.DEADLINE_PASSED)
-        if self._review:
-            self._review = False
-            for claim in tuple(self._claims.values()):
-                self._review_claim(claim, segment)
-
-    def _review_claim(self, claim: Claim, segment: Segment) -> None:
-        """11e: whether I may go on with a claim, and if not, who is to have it (14)."""
-        if not self._draining and self._node in segment.in_force.members and self._asking.eligible(claim.address):
-            return
-        if claim.successor and self._guards.r14_once:
-            return
-        successor = self._successor(claim, segment) if claim.owned else ""
-        if successor:
-            self._claims.name(claim, successor, self._now)
-            self._moving[claim.address] = claim
-            self._lapse_at = min(self._lapse_at, self._now + self._evidence.shortened(2 * segment.hold))
-        else:
-            self._drop(claim, LostReason.NO_SUCCESSOR)
-
-    def _successor(self, claim: Claim, segment: Segment) -> str:
-        """Rule 14: the first of the ranking that is live, a candidate and in force; empty if there is none."""
-        if self._peers.claimants(claim.address) and self._guards.r14_no_third:
-            return ""
-        for node in self._asking.wishes.get(claim.address, ()):
-            peer = self._peers.live.get(node)
-            if peer is not None and peer.candidate and node in segment.in_force.members:
-                return node
-        return ""
-
-    def _drop(self, claim: Claim, reason: LostReason) -> None:
-        """Rule 11: from this moment ``may_answer`` is False; peers hear it at the end of the step."""
-        self._asked.pop(claim.address, None)
-        self._moving.pop(claim.address, None)
-        self._claims.drop(claim)
-        self._touched[claim.address] = WonReason.RELEASED, self._node
-        if claim.owned:
-            self._changes.append(Lost(claim.address, reason, claim.successor))
+            swap = self._settling.proposal(segment, settled, now)
+            datagrams = self._post.due(segment, now, self._head(segment))
+        return Output(tuple(self._tenures.changes), datagrams, swap, ignored)
 
     def _revise(self) -> None:
         """Which addresses are free, after all that this step has changed."""
-        self._touched.update(self._peers.take_touched())
-        touched, self._touched = self._touched, {}
+        touched, self._tenures.touched = self._tenures.touched | self._peers.take_touched(), {}
         for address, freed in touched.items():
             self._asking.revise(address, self._peers, self._now, freed, mine=address in self._claims)
 
-    def _ask(self, segment: Segment) -> bool:
-        """Rule 13; whether anything was asked for."""
+    def _ask(self, segment: Segment, *, able: bool) -> None:
+        """Rule 13."""
         self._asking.next_at = FOREVER
-        may = self._candidate and not self._draining and self._node in segment.in_force.members
-        if not (may and self._asking.pending() and self.connected(self._now)):
+        able = able and not self._draining and self._asking.pending()
+        if not able or not (self.connected(self._now) or not self._guards.r13_connected):
             self._able_since = None
-            return False
+            return
         if self._able_since is None:
             self._able_since = self._now
-        if not self._peers.all_known():
-            return False
-        for ask in self._asking.due(self._peers, self._now, segment.period, self._able_since):
-            if self._grants.free_for(self._node, ask.address, self._peers.live):
-                claim = self._claims.ask(ask.address, self._now, ask.reason, ask.predecessor)
-                self._asked[ask.address] = claim
-                self._touched[ask.address] = ask.reason, ask.predecessor
-                self._evidence_came = True
-        return self._evidence_came
+        if self._peers.all_known():
+            for ask in self._asking.due(self._peers, segment, self._now, self._able_since):
+                if self._grants.free_for(self._node, ask.address, self._peers.live):
+                    self._tenures.ask(ask, self._now)
+            self._revise()
 
     # --- Hearing ------------------------------------------------------------------------------------------------
 
@@ -365,7 +265,7 @@ class Member:
         echo = beat.echo
         if echo is not None and (echo.incarnation == self._incarnation or not self._guards.r5_echoed_incarnation):
             self._evidence.store(peer.node, echo, beat.version, segment.hold)
-            self._evidence_came = True
+            self._tenures.evidence_came = True
             self._claims.prune(min(map(self._evidence.acknowledged, self._peers.live)))
         return ""
 
@@ -393,25 +293,21 @@ class Member:
         self._segment, self._scope = segment, scope(segment.uid)
         self._settling.adopted(self._now)
         self._evidence.epoch += 1
-        self._evidence_came = self._review = True
+        self._tenures.evidence_came = self._tenures.review = True
 
     def _leave(self, segment: Segment) -> None:
         """C1: the Segment was made anew. Silent until every promise that was given in the old one has ended."""
         for claim in tuple(self._claims.values()):
-            self._drop(claim, LostReason.SEGMENT_REPLACED)
+            self._tenures.drop(claim, LostReason.SEGMENT_REPLACED)
         promised = max((peer.until for peer in self._peers.live.values()), default=self._now)
-        self._least_silence = max(segment.hmax, promised - self._now)
-        self._silent_since = self._now
-        self._read = False
+        self._vote.restart(self._now, max(segment.hmax, promised - self._now))
+        self._post.beat_at = FOREVER
         for node in self._peers.clear():
             self._grants.forget(node)
             self._post.forget(node)
         self._evidence.clear()
         self._settling.restart(self._now)
         self._segment = None
-
-    def _silent_until(self, segment: Segment) -> int:
-        return self._silent_since + max(segment.hmax, self._least_silence)
 
     def _mine(self, segment: Segment, now: int) -> int:
         """Rule 9: until when my own vote counts for me. The only member needs to tell nobody (C5)."""

@@ -1,0 +1,144 @@
+"""How a claim comes to be owned, is handed on, and ends. ELECTION.md rules 6, 10, 11 and 14."""
+
+from __future__ import annotations
+
+from lbprovider.election.asking import Ask, Asking
+from lbprovider.election.claims import Claim, Claims
+from lbprovider.election.evidence import Evidence
+from lbprovider.election.guards import Guards
+from lbprovider.election.outcome import Lost, LostReason, Won, WonReason
+from lbprovider.election.peers import FOREVER, Peers
+from lbprovider.election.segment import Segment
+
+
+class Tenures:
+    """My claims through their lives.
+
+    A step writes what it won and lost to ``changes``, and to ``touched`` the addresses whose claimants changed, each
+    with how it came to be free if it is. ``evidence_came`` says that something may have been won, ``review`` that
+    something may have to be given up; whoever brings that about sets them.
+    """
+
+    def __init__(
+        self, node: str, claims: Claims, peers: Peers, evidence: Evidence, asking: Asking, *, guards: Guards
+    ) -> None:
+        self.changes: list[Won | Lost] = []
+        self.touched: dict[bytes, tuple[WonReason, str]] = {}
+        self.evidence_came = False
+        self.review = False
+        self._node = node
+        self._claims = claims
+        self._peers = peers
+        self._evidence = evidence
+        self._asking = asking
+        self._guards = guards
+        self._asked: dict[bytes, Claim] = {}
+        self._moving: dict[bytes, Claim] = {}
+        self._lapse_at = FOREVER
+        self._epoch = 0
+
+    def next_at(self, segment: Segment) -> int:
+        """When the next of them ends by itself, ns."""
+        times = [self._lapse_at]
+        if self._asked and self._guards.r11_give_up:
+            times.append(next(iter(self._asked.values())).asked_at + segment.hold)
+        if self._moving and self._guards.r9_named:
+            times.append(min(claim.named_at for claim in self._moving.values()) + 2 * segment.hold)
+        return min(times)
+
+    def lapse(self, segment: Segment, mine: int, now: int) -> None:
+        """Rule 6, 11a: drops what no quorum promises me any more, and what I named a successor for too long ago.
+
+        Args:
+            segment: the one that I am in.
+            mine: until when my own vote counts.
+            now: the time.
+        """
+        if now < self._lapse_at and self._epoch == self._evidence.epoch:
+            return
+        owned = [claim for claim in self._claims.values() if claim.owned]
+        self._evidence.refresh(segment, mine, owned)
+        self._epoch, self._lapse_at = self._evidence.epoch, FOREVER
+        for claim in owned:
+            if claim.until > now:
+                self._lapse_at = min(self._lapse_at, claim.until)
+            elif claim.successor and now >= claim.named_at + self._evidence.shortened(2 * segment.hold):
+                self.drop(claim, LostReason.SUCCESSOR_UNHEARD)
+            elif self._guards.r11_passed:
+                self.drop(claim, LostReason.DEADLINE_PASSED)
+
+    def ask(self, ask: Ask, now: int) -> None:
+        """Rule 13: the claim begins."""
+        self._asked[ask.address] = self._claims.ask(ask.address, now, ask.reason, ask.predecessor)
+        self.touched[ask.address] = ask.reason, ask.predecessor
+        self.evidence_came = True
+
+    def win(self, segment: Segment, mine: int, now: int) -> None:
+        """Rule 10."""
+        if not self.evidence_came:
+            return
+        self.evidence_came = False
+        self._evidence.refresh(segment, mine, self._asked.values())
+        for claim in [claim for claim in self._asked.values() if claim.until > now]:
+            del self._asked[claim.address]
+            self._claims.own(claim)
+            self._asking.won(claim.address)
+            self._lapse_at = min(self._lapse_at, claim.until)
+            self.changes.append(Won(claim.address, claim.reason, claim.predecessor))
+
+    def give_up(self, segment: Segment, now: int, *, leaving: bool) -> None:
+        """Rules 11b to 11e, and 14.
+
+        Args:
+            segment: the one that I am in.
+            now: the time.
+            leaving: whether I may own nothing at all: draining, or not in force.
+        """
+        for claim in tuple(self._moving.values()):
+            successor = self._peers.live.get(claim.successor)
+            taken = None if successor is None else successor.known.get(claim.address)
+            if taken is not None and taken.owned:
+                self.drop(claim, LostReason.TAKEN_OVER)
+            elif now >= claim.named_at + 2 * segment.hold and self._guards.r9_named:
+                self.drop(claim, LostReason.SUCCESSOR_UNHEARD)
+        for claim in tuple(self._asked.values()):
+            if now < claim.asked_at + segment.hold or not self._guards.r11_give_up:
+                break
+            self._asking.failed(claim.address, now, segment.period)
+            self.drop(claim, LostReason.DEADLINE_PASSED)
+        if self.review:
+            self.review = False
+            for claim in tuple(self._claims.values()):
+                if leaving or not self._asking.eligible(claim.address):
+                    self._hand_on(claim, segment, now)
+
+    def drop(self, claim: Claim, reason: LostReason) -> None:
+        """Rule 11: from this moment ``may_answer`` is False; peers hear it at the end of the step."""
+        self._asked.pop(claim.address, None)
+        self._moving.pop(claim.address, None)
+        self._claims.drop(claim)
+        self.touched[claim.address] = WonReason.RELEASED, self._node
+        if claim.owned:
+            self.changes.append(Lost(claim.address, reason, claim.successor))
+
+    def _hand_on(self, claim: Claim, segment: Segment, now: int) -> None:
+        """11e: names who is to have the claim (14), once and for all; drops it where there is nobody."""
+        if claim.successor and self._guards.r14_once:
+            return
+        successor = self._successor(claim, segment) if claim.owned else ""
+        if not successor:
+            self.drop(claim, LostReason.NO_SUCCESSOR)
+            return
+        self._claims.name(claim, successor, now)
+        self._moving[claim.address] = claim
+        self._lapse_at = min(self._lapse_at, now + self._evidence.shortened(2 * segment.hold))
+
+    def _successor(self, claim: Claim, segment: Segment) -> str:
+        """Rule 14: the first of the ranking that is live, a candidate and in force; empty if there is none."""
+        if self._peers.claimants(claim.address) and self._guards.r14_no_third:
+            return ""
+        for node in self._asking.wishes.get(claim.address, ()):
+            peer = self._peers.live.get(node)
+            if peer is not None and peer.candidate and node in segment.in_force.members:
+                return node
+        return ""
