@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -191,10 +191,3 @@ class Inventory:
     leases: Store[Lease] = field(default_factory=lambda: Store(resources.LEASES))
     segments: Store[Segment] = field(default_factory=lambda: Store(resources.SEGMENTS))
     allocations: Store[IPAllocation] = field(default_factory=lambda: Store(resources.ALLOCATIONS))
-
-    def stores(self) -> tuple[Store[Any], ...]:
-        """All stores; those of a namespace's own kinds too."""
-        return (
-            self.services, self.namespaces, self.nodes, self.pools,
-            self.advertisements, self.leases, self.segments, self.allocations,
-        )  # fmt: skip

@@ -17,7 +17,7 @@ from lbprovider.api.pool import IPAddressPool, IPAddressPoolStatus, L2Advertisem
 from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
 from lbprovider.controller.inventory import Change, Inventory, Store
 from lbprovider.controller.speakers import pools_of, resolved
-from lbprovider.errors import ClusterError, Conflict, NotFound
+from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet, Problem
 from lbprovider.ipam.reasons import some
@@ -78,7 +78,11 @@ class Pools:
         self._due.set()
 
     async def run(self) -> None:
-        """Writes what is due, once a second; until cancelled."""
+        """Writes what is due, once a second; until cancelled.
+
+        Raises:
+            KindMissing: a CRD was taken away.
+        """
         self._due.set()
         while True:
             await self._due.wait()
@@ -180,6 +184,8 @@ class Pools:
         meta = stored.metadata
         try:
             written = await self._api.patch(resource, meta.name, body, namespace=meta.namespace, subresource="status")
+        except KindMissing:
+            raise
         except (Conflict, NotFound):
             self._due.set()  # it has changed or gone meanwhile, and its event may be here already
         except ClusterError as error:

@@ -23,7 +23,7 @@ from lbprovider.controller.pools import Pools
 from lbprovider.controller.speakers import Speakers
 from lbprovider.election import placement
 from lbprovider.election.membership import Plan, Why, next_segment
-from lbprovider.errors import ClusterError, Conflict, NotFound
+from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import to_address
 from lbprovider.kube import patches
@@ -89,16 +89,22 @@ class Segments:
         self._due.set()
 
     async def run(self) -> None:
-        """Keeps Segments as they should be; until cancelled."""
+        """Keeps Segments as they should be; until cancelled.
+
+        Raises:
+            KindMissing: their CRD was taken away.
+        """
         self._due.set()
         while True:
             await self._due.wait()
             self._due.clear()
             self._place_anew()
             pause = PERIOD
-            for name in sorted({*self.needed(), *self._inventory.segments.objects}):
+            for name in sorted({*self._needed(), *self._inventory.segments.objects}):
                 try:
                     await self._keep(name)
+                except KindMissing:
+                    raise
                 except (Conflict, NotFound):
                     # A member or the garbage collector was faster; the newest is read below.
                     await self._refetch(name)
@@ -109,7 +115,7 @@ class Segments:
                     pause = RETRY
             await asyncio.sleep(pause)
 
-    def needed(self) -> frozenset[str]:
+    def _needed(self) -> frozenset[str]:
         """The LANs that addresses need: of each range of the pools that are announced, and of each address held."""
         registrations = self._speakers.registrations.values()
         found: set[str] = set()
