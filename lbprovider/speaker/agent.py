@@ -212,6 +212,11 @@ class Agent:
             self._troubles[lan.name] = str(error)
             log.warning(str(error), segment=lan.name)
 
+    def broken(self, lan: Lan, error: Exception) -> None:
+        log.error("a bug in lbprovider: this node serves the LAN no more until it starts anew", segment=lan.name)
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
         if lan.name not in self._swapping:
             self._swapping.add(lan.name)
@@ -295,8 +300,8 @@ class Agent:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
-            self.failed.set_exception(error)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a bug in lbprovider: a Segment is not read or written", exc_info=error)
 
 
 def _log_changes(lan: Lan, changes: Sequence[Won | Lost]) -> None:

@@ -7,9 +7,10 @@ then what announces, then whoever writes it down. ELECTION.md rules 6, 10, 11, C
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, Protocol
 
 from lbprovider import telemetry
 from lbprovider.announce.responder import Responder
@@ -17,7 +18,7 @@ from lbprovider.announce.schedule import Schedule
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
 from lbprovider.election.segment import Segment
-from lbprovider.errors import HostError, WireError
+from lbprovider.errors import HostError, LbproviderError, WireError
 from lbprovider.net.links import Link
 from lbprovider.speaker.counts import Counts
 from lbprovider.speaker.interface import Interface
@@ -59,6 +60,29 @@ class Upstairs(Protocol):
     def trouble(self, lan: Lan, error: HostError) -> None:
         """The kernel has no room for all that we listen to; the rest works."""
         ...
+
+    def broken(self, lan: Lan, error: Exception) -> None:
+        """A bug of ours, in the midst of a step: the Lan is closed, for its Member may no longer keep the rules."""
+        ...
+
+
+P = ParamSpec("P")
+
+
+def _fail_stop(step: Callable[Concatenate[Lan, P], None]) -> Callable[Concatenate[Lan, P], None]:
+    """Ends the Lan where a step raises what it never should: silence is safe, half a step is not."""
+
+    @wraps(step)
+    def guarded(lan: Lan, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            step(lan, *args, **kwargs)
+        except LbproviderError:
+            raise
+        except Exception as error:  # noqa: BLE001  (told upstairs, which ends the process with it)
+            lan.close()
+            lan._upstairs.broken(lan, error)  # noqa: SLF001  (as a method would)
+
+    return guarded
 
 
 class Lan:
@@ -110,12 +134,14 @@ class Lan:
 
     # ---- what happens to it
 
+    @_fail_stop
     def adopt(self, segment: Segment, *, quorum_read: bool) -> None:
         """The Segment as the API server has it; see ``Member.adopt``."""
         now = self._host.clock()
         self._step(self.member.adopt(segment, now, quorum_read=quorum_read), now)
         self._be_candidate()
 
+    @_fail_stop
     def wish(self, wishes: Wishes) -> None:
         """All addresses of this LAN, each with the nodes that may announce it."""
         mine = {address for address, nodes in wishes.items() if self._identity.node in nodes}
@@ -128,6 +154,7 @@ class Lan:
         """Where a peer says in its Lease that datagrams reach it; empty: not on this LAN."""
         self._peers.registered(node, address)
 
+    @_fail_stop
     def attach(self, link: Link | None) -> None:
         """The interface as it is now, or another one in its place; None: there is none at present.
 
@@ -148,6 +175,7 @@ class Lan:
                 self._hold_all()
         self._be_candidate()
 
+    @_fail_stop
     def drain(self) -> None:
         """Hands every address on, and takes none from now on (rule 14)."""
         now = self._host.clock()
@@ -191,6 +219,7 @@ class Lan:
 
     # ---- events from below
 
+    @_fail_stop
     def _received(self, datagram: bytes, source: str) -> None:
         try:
             opened, beat = self._peers.read(datagram)
@@ -212,6 +241,7 @@ class Lan:
             self._counts.answered(reply)
         return reply
 
+    @_fail_stop
     def _wake(self) -> None:
         now = self._host.clock()
         lag = now - self._timer_due

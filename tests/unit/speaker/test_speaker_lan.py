@@ -161,6 +161,9 @@ class Ports:
     def seen(self, lan: Lan) -> None:
         self.world.log.append(("seen", self.node, lan.hears))
 
+    def broken(self, lan: Lan, error: Exception) -> None:
+        raise AssertionError(lan.name) from error
+
     def trouble(self, lan: Lan, error: HostError) -> None:
         self.world.log.append(("trouble", lan.name, str(error)))
 

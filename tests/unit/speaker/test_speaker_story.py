@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, ip_interface
+
+import pytest
 
 from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
+from lbprovider.election.outcome import Output
 from lbprovider.errors import Unreachable
 from tests.unit.speaker.bench import SEGMENT, VIP, Bench, run
 
@@ -244,6 +247,57 @@ def test_a_peer_is_reached_where_its_lease_says_before_it_was_ever_heard() -> No
         assert agent is not None
         assert agent._lans[SEGMENT]._peers._addresses == {"n2": "192.0.2.2"}
         assert agent.why_not_ready() == ""
+
+    run(story)
+
+
+def test_a_bug_in_a_step_ends_the_speaker_and_its_answers_at_once_and_another_takes_over() -> None:
+    async def story(bench: Bench) -> None:
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate()
+        await bench.until(lambda: bench.allocation().status.leader)
+        node = bench.nodes.pop(bench.allocation().status.leader)
+        agent = node.speaker._agent
+        assert agent is not None
+
+        def broken(now: int) -> Output:
+            raise RuntimeError(f"a bug at {now}")
+
+        agent._lans[SEGMENT].member.tick = broken  # type: ignore[method-assign]
+        with pytest.raises(RuntimeError, match="a bug"):
+            await asyncio.wait_for(node.task, 1)
+        assert await bench.ask() == []
+        await asyncio.sleep(HOLD + PERIOD)
+        assert len(await bench.ask()) == 1
+
+    run(story)
+
+
+def test_of_two_lans_only_the_one_that_a_node_loses_moves_its_addresses() -> None:
+    async def story(bench: Bench) -> None:
+        second = {}
+        for number in (1, 2, 3):
+            node = bench.node(number)
+            here = (ip_interface(f"203.0.113.{number}/24"),)
+            second[number] = replace(
+                node.link, index=10 + number, name="eth1", mac=mac(10 + number), addresses=here, default_route=False
+            )
+            node.net.links.set(second[number])
+        await bench.settled(members=3)
+        other = IPv4Address("203.0.113.100")
+        bench.allocate(VIP, "n1")
+        bench.allocate(other, "n1", segment="203.0.113.0-24")
+        await bench.until(lambda: bench.allocation(other).status.leader)
+        await asyncio.sleep(5)
+        assert (await bench.ask(VIP), await bench.ask(other)) == ([mac(1)], [mac(11)])
+        bench.nodes["n1"].net.links.set(replace(second[1], carrier=False))
+        await asyncio.sleep(1)
+        assert await bench.ask(VIP) == [mac(1)]
+        (answer,) = await bench.ask(other)
+        assert answer in {mac(12), mac(13)}
+        assert bench.allocation(other).status.interface == "eth1"
 
     run(story)
 
