@@ -126,8 +126,19 @@ async def ensure_heartbeat_key(api: Api, namespace: str) -> None:
     """Makes the Secret that speakers sign with, where there is none (ELECTION.md C12); never changes one.
 
     Raises:
-        ClusterError: it can't be read or made.
+        ClusterError: it may not be read or made; an API server that doesn't answer is waited for.
     """
+    while True:
+        try:
+            await _ensure_heartbeat_key(api, namespace)
+        except (Unreachable, Overloaded) as error:
+            log.warning("no heartbeat key yet", error=str(error))
+            await asyncio.sleep(RETRY)
+        else:
+            return
+
+
+async def _ensure_heartbeat_key(api: Api, namespace: str) -> None:
     try:
         heartbeat_key.decode(await api.get(SECRETS, names.HEARTBEAT_SECRET, namespace=namespace))
     except KindMissing:

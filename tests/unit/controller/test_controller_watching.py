@@ -1,7 +1,24 @@
+"""What can be seen of kopf without an API server; tests/e2e/test_controller.py has it watch a real one."""
+
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+
+from lbprovider.api.resources import SERVICES
+from lbprovider.controller import watching
+from lbprovider.controller.watching import BATCH
+from lbprovider.kube.access import Access
+from lbprovider.kube.ports import Unreadable
+
+
+class Nobody:
+    async def authorization(self) -> str:
+        return ""
 
 
 def test_what_kopf_would_import_for_nothing_stays_out_and_can_be_imported_later() -> None:
@@ -11,3 +28,54 @@ def test_what_kopf_would_import_for_nothing_stays_out_and_can_be_imported_later(
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        ({"metadata": {"name": "web", "namespace": "ns"}, "spec": {"type": 7}}, "ns/web"),
+        ({"metadata": {"name": 7}}, ""),
+        ({"metadata": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_can_not_be_read_is_named_as_far_as_it_can(raw: dict[str, Any], key: str) -> None:
+    read = watching._read(SERVICES, raw)
+    if raw:
+        assert isinstance(read, Unreadable)
+    assert read.key == key
+
+
+def test_events_are_handed_over_in_order_and_in_batches_and_none_after_the_stop() -> None:
+    async def main() -> None:
+        operator = watching._Operator(Access("http://nowhere", Nobody()), asyncio.get_running_loop())
+        got: list[int] = []
+        turns: list[int] = []
+
+        def take(number: int) -> None:
+            got.append(number)
+            if number == BATCH - 1:
+                asyncio.get_running_loop().call_soon(lambda: turns.append(len(got)))
+
+        for number in range(BATCH + 10):
+            operator._post(take, number)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert got == list(range(BATCH + 10))
+        assert turns == [BATCH]  # others had their turn between two batches
+        operator.stop()
+        operator._post(take, -1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert -1 not in got
+
+    asyncio.run(main())
+
+
+def test_kopf_is_told_to_touch_nothing() -> None:
+    settings = watching._settings()
+    assert settings.peering.standalone
+    assert settings.scanning.disabled
+    assert not settings.posting.enabled
+    # It takes its finalizer off whatever it finds it on: nobody may have this one.
+    assert settings.persistence.finalizer == "lbprovider.io/never-set"
