@@ -262,7 +262,7 @@ class Member:
         if peer.kv != before:
             # It waits for my echo: of its new claims, or of anything at all.
             self._post.tell.add(peer.node)
-        echo = beat.echo
+        echo = beat.echo if beat.sent == peer.sent else None
         if echo is not None and (echo.incarnation == self._incarnation or not self._guards.r5_echoed_incarnation):
             self._evidence.store(peer.node, echo, beat.version, segment.hold)
             self._tenures.evidence_came = True

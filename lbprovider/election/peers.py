@@ -12,6 +12,8 @@ from lbprovider.wire.heartbeat import Change, Delta, Full, Heartbeat
 
 FOREVER: Final = 1 << 62
 """Later than any time that comes in, ns."""
+MAX_AHEAD: Final = 256
+"""Versions kept of one peer while one before them is missing."""
 MAX_PEERS: Final = 4096
 """Peers remembered for this life. Forgetting one that is gone would let recorded datagrams of it count again."""
 
@@ -19,12 +21,13 @@ MAX_PEERS: Final = 4096
 class Peer:
     """One peer in one of its lives.
 
-    ``until`` ends my promise to it. ``known`` are its claims at its version ``kv``; ``ver`` is its newest.
+    ``until`` ends my promise to it. ``known`` are its claims at its version ``kv``; ``ver`` is its newest. What is
+    ahead of ``kv`` waits for what is missing: news of many addresses takes many datagrams, and they come in any order.
     """
 
     __slots__ = (
-        "_full", "candidate", "hold", "incarnation", "known", "kv", "lists", "node", "number", "sent", "settled",
-        "until", "ver", "version",
+        "_ahead", "_full", "candidate", "hold", "incarnation", "known", "kv", "lists", "node", "number", "sent",
+        "settled", "until", "ver", "version",
     )  # fmt: skip
 
     def __init__(self, node: str, incarnation: int) -> None:
@@ -42,6 +45,7 @@ class Peer:
         self.version = 0
         self.lists: Parts[tuple[str, int]] = Parts()
         self._full: Parts[Change] = Parts()
+        self._ahead: dict[int, tuple[Change, ...]] = {}
 
     def live(self, now: int) -> bool:
         """Whether my promise to it holds."""
@@ -52,12 +56,11 @@ class Peer:
         touched: set[bytes] = set()
         match beat.changes:
             case Delta(first, versions):
-                if first > self.kv + 1 and guards.c4_contiguous:
-                    return touched
+                if not guards.c4_contiguous:
+                    self.kv = max(self.kv, first - 1)
                 for version, changes in enumerate(versions, first):
-                    if version > self.kv:
-                        self.kv = version
-                        touched.update(self._apply(changes))
+                    if self.kv < version <= self.kv + MAX_AHEAD:
+                        self._ahead[version] = changes
             case Full(part, parts, claims) if beat.ver > self.kv:
                 whole = self._full.add(beat.ver, part, parts, claims)
                 if whole is not None:
@@ -65,6 +68,10 @@ class Peer:
                     self.known = {}
                     self.kv = beat.ver
                     touched.update(self._apply(whole))
+                    self._ahead = {version: ahead for version, ahead in self._ahead.items() if version > self.kv}
+        while self.kv + 1 in self._ahead:
+            self.kv += 1
+            touched.update(self._apply(self._ahead.pop(self.kv)))
         return touched
 
     def _apply(self, changes: Iterable[Change]) -> Iterable[bytes]:
@@ -98,8 +105,12 @@ class Peers:
             return "TooManyPeers" if len(self._all) >= MAX_PEERS else ""
         if beat.incarnation < peer.incarnation and self._guards.r5_old_incarnation:
             return "OldIncarnation"
-        newer = beat.incarnation != peer.incarnation or (beat.sent, beat.number) > (peer.sent, peer.number)
-        return "" if newer or not self._guards.r5_newest_only else "NotNewer"
+        if beat.incarnation != peer.incarnation or not self._guards.r5_newest_only or _newer(beat, peer):
+            return ""
+        # Not heard, as rule 5 has it: no promise is made, and no older echo counts. But a version is a fact, however
+        # late it comes, and the echo may be in any piece of one message.
+        tells = beat.changes is not None or (beat.echo is not None and beat.sent == peer.sent)
+        return "" if tells and peer.node in self.live else "NotNewer"
 
     def admit(self, beat: Heartbeat) -> tuple[Peer, bool]:
         """The sender, and whether this is a new life of it, of which nothing is known yet."""
@@ -115,6 +126,8 @@ class Peers:
 
     def hear(self, peer: Peer, beat: Heartbeat, now: int, own_hold: int) -> Collection[bytes]:
         """Rule 5 from "set s" on; the addresses that its changes are about."""
+        if not _newer(beat, peer) and self._guards.r5_newest_only:
+            return self._learn(peer, beat)
         if peer.node not in self.live:
             for address in peer.known:
                 self._claim(address, peer.node)
@@ -124,13 +137,7 @@ class Peers:
         peer.version, peer.settled, peer.candidate, peer.ver = beat.version, beat.settled, beat.candidate, beat.ver
         self.live[peer.node] = peer
         self.next_lapse = min(self.next_lapse, peer.until)
-        touched = peer.learn(beat, self._guards)
-        for address in touched:
-            if address in peer.known:
-                self._claim(address, peer.node)
-            else:
-                self._unclaim(address, peer.node, WonReason.RELEASED)
-        return touched
+        return self._learn(peer, beat)
 
     def lapse(self, now: int) -> tuple[Peer, ...]:
         """Rule 6: the peers whose promise has ended; they are live no more."""
@@ -168,6 +175,15 @@ class Peers:
         touched, self._touched = self._touched, {}
         return touched
 
+    def _learn(self, peer: Peer, beat: Heartbeat) -> Collection[bytes]:
+        touched = peer.learn(beat, self._guards)
+        for address in touched:
+            if address in peer.known:
+                self._claim(address, peer.node)
+            else:
+                self._unclaim(address, peer.node, WonReason.RELEASED)
+        return touched
+
     def _bury(self, peer: Peer) -> None:
         del self.live[peer.node]
         for address in peer.known:
@@ -185,3 +201,7 @@ class Peers:
         if not nodes:
             del self._claimants[address]
         self._touched[address] = reason, node
+
+
+def _newer(beat: Heartbeat, peer: Peer) -> bool:
+    return (beat.sent, beat.number) > (peer.sent, peer.number)
