@@ -112,7 +112,11 @@ class Watches:
 
 
 class _Operator:
-    """One run of kopf. ``run``, ``_arrived`` and ``_login`` run in its thread, the rest in ours."""
+    """One run of kopf. ``run``, ``_login`` and what kopf calls run in its thread, the rest in ours.
+
+    Objects are decoded in ours: msgspec prepares a type at its first use, and a thread that meets one half prepared by
+    another dies of a segmentation fault (msgspec 0.22, ``StructInfo``).
+    """
 
     def __init__(self, access: Access, ours: asyncio.AbstractEventLoop) -> None:
         self._access = access
@@ -129,19 +133,22 @@ class _Operator:
         resource = store.resource
         group, _, version = resource.api_version.rpartition("/")
 
-        # async, though it awaits nothing: kopf runs other functions in a pool of threads.
-        async def arrived(event: Mapping[str, Any], **_: Any) -> None:
-            read = _read(resource, event["object"])
-            if event["type"] == "DELETED":
-                self._post(store.deleted, Object(metadata=read.metadata))
+        def arrived(kind: str | None, raw: Mapping[str, Any]) -> None:
+            read = _read(resource, raw)
+            if kind == "DELETED":
+                store.deleted(Object(metadata=read.metadata))
             elif isinstance(read, Unreadable):
-                self._post(store.unreadable, read)
+                store.unreadable(read)
             else:
-                self._post(store.changed, read)
-            if event["type"] is None:
-                self._post(relisted)
+                store.changed(read)
+            if kind is None:
+                relisted()
 
-        kopf.on.event(group, version, resource.plural, registry=self._registry, id=resource.plural)(arrived)
+        # async, though it awaits nothing: kopf runs other functions in a pool of threads.
+        async def told(event: Mapping[str, Any], **_: Any) -> None:
+            self._post(arrived, event["type"], event["object"])
+
+        kopf.on.event(group, version, resource.plural, registry=self._registry, id=resource.plural)(told)
 
     def stop(self) -> None:
         """Has kopf end, and hears no more of it."""

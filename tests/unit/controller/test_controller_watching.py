@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
+from pytest_mock import MockerFixture
 
-from lbprovider.api.resources import SERVICES
+from lbprovider.api.resources import SERVICES, Resource
 from lbprovider.controller import watching
+from lbprovider.controller.inventory import Store
 from lbprovider.controller.watching import BATCH
 from lbprovider.kube.access import Access
 from lbprovider.kube.ports import Unreadable
@@ -79,3 +84,31 @@ def test_kopf_is_told_to_touch_nothing() -> None:
     assert not settings.posting.enabled
     # It takes its finalizer off whatever it finds it on: nobody may have this one.
     assert settings.persistence.finalizer == "lbprovider.io/never-set"
+
+
+def test_objects_are_decoded_in_our_thread_alone(mocker: MockerFixture) -> None:
+    # Two threads that meet one type for the first time kill the process: see watching._Operator.
+    decoded_in: list[int] = []
+
+    def read(resource: Resource[Any], raw: Mapping[str, Any]) -> Any:
+        decoded_in.append(threading.get_ident())
+        return msgspec.convert(raw, type=resource.type)
+
+    mocker.patch.object(watching, "_read", side_effect=read)
+
+    async def main() -> None:
+        store = Store(SERVICES)
+        relisted: list[bool] = []
+        operator = watching._Operator(Access("http://nowhere", Nobody()), asyncio.get_running_loop())
+        operator.watch(store, lambda: relisted.append(True))
+        (handler,) = operator._registry._watching.get_all_handlers()
+        told: Any = handler.fn  # kopf calls it with more than we look at
+        for kind in (None, "ADDED", "DELETED"):
+            raw = {"metadata": {"name": f"web-{kind}", "namespace": "ns", "resourceVersion": "1"}}
+            await asyncio.to_thread(lambda event: asyncio.run(told(event=event)), {"type": kind, "object": raw})
+        await asyncio.sleep(0)
+        assert set(store.objects) == {"ns/web-None", "ns/web-ADDED"}
+        assert relisted == [True]
+
+    asyncio.run(main())
+    assert decoded_in == [threading.get_ident()] * 3
