@@ -15,7 +15,7 @@ from functools import partial
 
 from lbprovider.election.guards import ALL, Guards
 from lbprovider.election.member import Member
-from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
+from lbprovider.election.outcome import Output, ProposeSwap
 from lbprovider.election.segment import MemberList, Segment, majority
 from lbprovider.wire.heartbeat import Heartbeat, decode, encode
 
@@ -126,8 +126,6 @@ class World:
         self.no_api: set[str] = set()
         self.drop: Callable[[Message], bool] = nothing
         self.ghosts: list[Ghost] = []
-        self.swaps = True
-        self.on_change: Callable[[str, Won | Lost], None] = lambda *_: None
         self._trace: deque[tuple[int, str, str, object]] = deque(maxlen=600)
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -329,10 +327,9 @@ class World:
         for change in output.changes:
             self._note(type(change).__name__.lower(), name, change)
             self.counts[f"{type(change).__name__}/{change.reason}"] += 1
-            self.on_change(name, change)
         for receiver, beat in output.datagrams:
             self._send(name, receiver, beat)
-        if output.swap is not None and self.swaps and name not in self.no_api:
+        if output.swap is not None and name not in self.no_api:
             self._propose(output.swap)
         if output.ignored:
             self.counts[f"ignored/{output.ignored}"] += 1

@@ -1,0 +1,228 @@
+"""What the speaker relies on at the door: vote and readiness, whom a node writes to, Segments that are replaced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lbprovider.election.member import Member
+from lbprovider.election.outcome import Lost, LostReason, Won, WonReason
+from lbprovider.election.segment import MemberList, Segment, majority
+from lbprovider.wire.heartbeat import Delta, Full, Heartbeat, MemberLists, scope
+from tests.sim.world import MS, SECOND, World, successor
+
+X = bytes((192, 0, 2, 1))
+Y = bytes((192, 0, 2, 2))
+
+
+def segment(*members: str, uid: str = "uid", version: int = 1, period: int = 50 * MS) -> Segment:
+    return Segment(uid, "lan", version, (MemberList(members, majority(len(members)), period),))
+
+
+def member(*, start: int = 0, node: str = "a") -> Member:
+    one = Member(node, 1, start, "kube-system")
+    one.candidate(usable=True, now=start)
+    return one
+
+
+def beat(sent: int, **fields: object) -> Heartbeat:
+    base = Heartbeat(
+        cluster=scope("kube-system"), segment=scope("uid"), node="b", incarnation=1, sent=sent, number=0,
+        hold=250 * MS, version=1, settled=0, ver=0, candidate=True,
+    )  # fmt: skip
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+def test_without_a_segment_nothing_happens() -> None:
+    one = member()
+    assert one.tick(SECOND).datagrams == ()
+    assert one.heard(beat(1), SECOND).ignored == "NoSegment"
+    assert one.why_not_ready(SECOND) == "no Segment is known yet for this LAN"
+    assert not one.votes(SECOND)
+    assert not one.connected(SECOND)
+    assert one.next_wake() > 1000 * SECOND
+
+
+def test_the_vote_waits_for_a_quorum_read_and_says_so() -> None:
+    one = member()
+    one.adopt(segment("a", "b"), 0, quorum_read=False)
+    waits = [one.needs_quorum_read]
+    assert one.tick(SECOND).datagrams == ()
+    assert one.why_not_ready(SECOND) == "Segment lan was not yet read from the API server"
+    assert one.adopt(segment("a", "b"), SECOND, quorum_read=True).datagrams
+    assert [*waits, one.needs_quorum_read] == [True, False]
+    assert one.why_not_ready(SECOND) == "no quorum of Segment lan answers; heard: nobody"
+
+
+def test_the_vote_waits_for_the_longest_hold_from_the_start() -> None:
+    one = member(start=5 * SECOND)
+    one.adopt(segment("a", period=100 * MS), 5 * SECOND, quorum_read=True)
+    wake = 5 * SECOND + 500 * MS
+    assert one.next_wake() == wake
+    assert not one.votes(wake - 1)
+    assert one.why_not_ready(wake - 100 * MS) == (
+        "silent on Segment lan for another 100 ms, until promises of a former start have ended"
+    )
+    assert one.tick(wake - 1).datagrams == ()
+    one.tick(wake)
+    assert one.votes(wake)
+    assert one.why_not_ready(wake) == ""
+
+
+def test_a_longer_hold_that_comes_later_takes_no_vote_away() -> None:
+    one = member()
+    one.adopt(segment("a", "b"), 0, quorum_read=True)
+    one.tick(250 * MS)
+    one.adopt(segment("a", "b", version=2, period=1000 * MS), 300 * MS, quorum_read=False)
+    assert one.votes(300 * MS)
+
+
+def test_the_only_member_answers_at_once_and_as_long_as_it_lives() -> None:
+    one = member()
+    one.adopt(segment("a"), 0, quorum_read=True)
+    assert one.wish({X: ("a",)}, 0).changes == ()
+    assert one.tick(250 * MS).changes == (Won(X, WonReason.UNCLAIMED),)
+    assert one.may_answer(X, 250 * MS)
+    assert one.may_answer(X, 60 * SECOND), "a busy loop costs the only member nothing"
+    assert one.deadline(X) == 250 * MS + 245 * MS, "the kernel's map must not outlive the process by more than a hold"
+    assert not one.may_answer(Y, 250 * MS)
+    assert one.deadline(Y) == 0
+
+
+def test_an_address_that_is_no_longer_wished_is_lost_at_once() -> None:
+    one = member()
+    one.adopt(segment("a"), 0, quorum_read=True)
+    one.wish({X: ("a",), Y: ("a",)}, 0)
+    one.tick(250 * MS)
+    assert one.wish({Y: ("a",)}, SECOND).changes == (Lost(X, LostReason.NO_SUCCESSOR),)
+    assert not one.may_answer(X, SECOND)
+    assert one.claims == (Y,)
+
+
+def test_who_is_not_eligible_never_asks() -> None:
+    one = member()
+    one.adopt(segment("a"), 0, quorum_read=True)
+    one.wish({X: ("b", "c")}, 0)
+    assert one.tick(SECOND).changes == ()
+    assert one.claims == ()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "reason"),
+    [
+        ({"cluster": scope("another")}, "OtherCluster"),
+        ({"segment": scope("another")}, "OtherSegment"),
+        ({"node": "a"}, "OwnDatagram"),
+    ],
+)
+def test_what_is_not_for_us_is_ignored_and_counted(foreign: dict[str, object], reason: str) -> None:
+    one = member()
+    one.adopt(segment("a", "b"), 0, quorum_read=True)
+    assert one.heard(beat(1, **foreign), 0).ignored == reason
+    assert one.hears(0) == ()
+
+
+def test_a_node_that_is_no_member_yet_is_heard_and_answered() -> None:
+    world = World("ab", members="a")
+    world.wishes[X] = ("b", "a")
+    world.start()
+    world.run(SECOND)
+    assert world.hears("a") == ("b",)
+    assert world.hears("b") == ("a",)
+    assert world.member("b").why_not_ready(world.nodes["b"].local(world.now)) == ""
+    assert world.owners(X) == {"a"}, "who is not in force owns nothing, though it ranks first"
+
+
+def test_a_new_segment_silences_the_node_until_old_promises_have_ended() -> None:
+    world = World("abc")
+    world.wishes[X] = ("a", "b", "c")
+    world.start()
+    world.run(SECOND)
+    assert world.owners(X) == {"a"}
+    anew = replace(world.segment, uid="anew")
+    output = world.member("a").adopt(anew, world.nodes["a"].local(world.now), quorum_read=False)
+    assert output.changes == (Lost(X, LostReason.SEGMENT_REPLACED),)
+    assert output.datagrams == ()
+    assert world.member("a").needs_quorum_read
+    world.segment = anew
+    for name in "abc":
+        world.adopt(name, anew, quorum=True)
+    world.run(249 * MS)
+    assert world.owners(X) == set()
+    world.run(SECOND)
+    assert len(world.owners(X)) == 1
+
+
+def test_a_drain_is_told_and_takes_nothing_new() -> None:
+    world = World("ab")
+    world.wishes[X] = ("a", "b")
+    world.start()
+    world.run(SECOND)
+    world.drain("a")
+    assert successor(world.member("a"), X) == "b"
+    world.run(SECOND)
+    assert world.owners(X) == {"b"}
+    world.wish(Y, "a", "b")
+    world.run(SECOND)
+    assert world.owners(Y) == {"b"}
+    assert not any(one.candidate for one in world.record("a", "b", 200 * MS))
+
+
+def test_who_is_no_candidate_keeps_what_it_has_and_takes_nothing() -> None:
+    world = World("ab")
+    world.wishes[X] = ("a", "b")
+    world.start()
+    world.run(SECOND)
+    world.member("a").candidate(usable=False, now=world.nodes["a"].local(world.now))
+    world.wish(Y, "a", "b")
+    world.run(SECOND)
+    assert world.owners(X) == {"a"}
+    assert world.owners(Y) == {"b"}
+
+
+def test_a_node_that_leaves_the_members_hands_its_addresses_on() -> None:
+    world = World("abc")
+    world.wishes[X] = ("a", "b", "c")
+    world.start()
+    world.run(SECOND)
+    joint = replace(world.segment, version=2, lists=(*world.segment.lists, MemberList(("b", "c"), 2)))
+    world.write(joint)
+    assert not world.run(3 * SECOND, until=lambda: not world.owners(X))
+    assert world.segment.lists == (MemberList(("b", "c"), 2),)
+    assert world.owners(X) == {"b"}
+
+
+def test_nothing_of_a_peers_lists_is_taken_that_has_an_empty_list() -> None:
+    one = member()
+    one.adopt(segment("a", "b"), 0, quorum_read=True)
+    lists = MemberLists(0, 1, ((1, 50), (1, 50)), (("b", 1),))
+    one.heard(beat(1, version=7, lists=lists), 0)
+    assert one.segment == segment("a", "b")
+
+
+def test_a_thousand_owned_addresses_cost_a_reply_no_more_than_one() -> None:
+    """``may_answer`` looks at the claim alone while nothing got worse: no quorum is counted."""
+    world = World("abc")
+    world.wishes.update({bytes((10, 0, 0, last)): ("a", "b", "c") for last in range(200)})
+    world.start()
+    world.run(SECOND)
+    one = world.member("a")
+    now = world.nodes["a"].local(world.now)
+    counted: list[int] = []
+    one._evidence.refresh = lambda *_: counted.append(1)  # type: ignore[method-assign]
+    assert all(one.may_answer(address, now) for address in world.wishes)
+    assert counted == []
+
+
+def test_changes_to_a_peer_that_may_be_dead_are_repeated_once_a_hold() -> None:
+    world = World("abc")
+    world.wishes[X] = ("a", "b", "c")
+    world.start()
+    world.run(SECOND)
+    world.crash("c")
+    world.run(SECOND)
+    world.wish(Y, "a", "b")
+    world.run(2 * MS)
+    telling = [one for one in world.record("a", "c", SECOND) if isinstance(one.changes, Delta | Full)]
+    assert 3 <= len(telling) <= 5
