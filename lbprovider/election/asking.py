@@ -59,11 +59,12 @@ class Asking:
 
     def wish(self, wishes: Mapping[bytes, tuple[str, ...]]) -> Collection[bytes]:
         """Takes new wishes; the addresses that are to be looked at again."""
-        changed = {
+        changed = [
             address
-            for address in {*wishes, *self.wishes}
-            if (self._node in wishes.get(address, ())) != self.eligible(address)
-        }
+            for address in wishes.keys() | self.wishes.keys()
+            if (ranking := wishes.get(address, ())) != self.wishes.get(address)
+            and (self._node in ranking) != self.eligible(address)
+        ]
         self.wishes = wishes
         for gone in [address for address in self._attempts if address not in wishes]:
             self.won(gone)

@@ -79,7 +79,7 @@ class Claims:
 
     def name(self, claim: Claim, successor: str, now: int) -> None:
         """Rule 14."""
-        claim.successor, claim.named_at, claim.epoch = successor, now, -1
+        claim.successor, claim.named_at = successor, now
         self._record(claim.change())
 
     def drop(self, claim: Claim) -> None:
@@ -111,6 +111,7 @@ class Claims:
 
     def refused(self, version: int, bitmap: bytes) -> frozenset[bytes] | None:
         """The addresses whose bits are set in a refusal of that version (C4); None = all: it can't be told any more."""
+        self.close()  # so that the log reaches up to ``ver``
         if not any(bitmap):
             return frozenset()
         if version > self.ver or (version < self.ver and self.after(version) is None):

@@ -187,7 +187,6 @@ class Member:
             self._grants.lapse(peer)
         if self._segment is not None:
             self._tenures.lapse(self._segment, self._mine(self._segment, self._now), self._now)
-        self._claims.close()
 
     def _end(self, ignored: str = "") -> Output:
         segment, now = self._segment, self._now

@@ -100,7 +100,6 @@ def test_a_refusal_counts_with_a_version_that_is_still_being_written() -> None:
     claim = claims.get(ADDRESSES[0])
     assert claim is not None
     claims.drop(claim)
-    claims.close()
     assert claims.refused(1, b"\2") == frozenset({ADDRESSES[1]})
 
 
@@ -173,6 +172,15 @@ def test_the_log_is_bounded() -> None:
     kept = claims.after(claims.ver - MAX_LOG)
     assert kept is not None
     assert len(kept) == MAX_LOG
+
+
+def test_a_full_state_leaves_nothing_waiting() -> None:
+    peer = Peer("a", 1)
+    for first in (3, 4, 7):
+        peer.learn(replace(head(9), changes=Delta(first, ((Change(ADDRESSES[0], 0),),))), ALL)
+    peer.learn(replace(head(6), changes=Full(0, 1, (Change(ADDRESSES[0], 2),))), ALL)
+    assert (peer.kv, peer.known) == (7, {})
+    assert peer._ahead == {}
 
 
 def test_what_waits_for_a_missing_version_is_bounded() -> None:

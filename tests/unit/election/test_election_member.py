@@ -8,9 +8,9 @@ import pytest
 
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, LostReason, Won, WonReason
-from lbprovider.election.segment import MemberList, Segment, majority
+from lbprovider.election.segment import MemberList, Segment, grown, majority
 from lbprovider.wire.heartbeat import Delta, Full, Heartbeat, MemberLists, scope
-from tests.sim.world import MS, SECOND, World, successor
+from tests.sim.world import MS, SECOND, Message, World, nothing, successor
 
 X = bytes((192, 0, 2, 1))
 Y = bytes((192, 0, 2, 2))
@@ -68,6 +68,13 @@ def test_the_vote_waits_for_the_longest_hold_from_the_start() -> None:
     one.tick(wake)
     assert one.votes(wake)
     assert one.why_not_ready(wake) == ""
+
+
+def test_between_two_lists_it_is_the_longer_hold_that_is_waited_for() -> None:
+    one = member()
+    joint = replace(segment("a"), lists=(*segment("a").lists, *segment("a", period=100 * MS).lists))
+    one.adopt(joint, 0, quorum_read=True)
+    assert one.next_wake() == 500 * MS
 
 
 def test_a_longer_hold_that_comes_later_takes_no_vote_away() -> None:
@@ -152,6 +159,105 @@ def test_a_new_segment_silences_the_node_until_old_promises_have_ended() -> None
     assert world.owners(X) == set()
     world.run(SECOND)
     assert len(world.owners(X)) == 1
+
+
+def test_a_new_segment_waits_for_the_old_ones_hold() -> None:
+    one = member()
+    one.adopt(segment("a", period=100 * MS), 0, quorum_read=True)
+    one.tick(500 * MS)
+    one.adopt(segment("a", uid="anew"), SECOND, quorum_read=True)
+    assert not one.votes(SECOND + 500 * MS - 1)
+    assert one.votes(SECOND + 500 * MS)
+
+
+def test_a_version_that_asks_for_more_counts_at_once() -> None:
+    world = owned_by_a("abcdef", members="abc")
+    world.cut(*(("a", other) for other in "def"))
+    world.run(SECOND)
+    world.adopt("a", grown(world.segment, "def", 50 * MS))
+    assert world.owners(X) == set()
+
+
+def owned_by_a(nodes: str, members: str = "") -> World:
+    world = World(nodes, members=members or nodes)
+    world.start()
+    world.run(SECOND)
+    world.wish(X, *nodes)
+    world.run(100 * MS)
+    assert world.owners(X) == {"a"}
+    return world
+
+
+def test_nobody_is_named_who_can_not_take_it() -> None:
+    """b takes nothing at the moment, c is no member yet: it is d's turn."""
+    world = owned_by_a("abcd", members="abd")
+    world.member("b").candidate(usable=False, now=world.nodes["b"].local(world.now))
+    world.run(100 * MS)
+    world.drain("a")
+    assert successor(world.member("a"), X) == "d"
+
+
+def test_nobody_asks_who_does_not_know_all_claims() -> None:
+    """b says that it has newer claims than a knows: one of them may be for X."""
+    world, _, newer = heard_twice()
+    world.drop = nothing
+    world.hand("a", replace(newer, changes=None))
+    z = bytes((192, 0, 2, 3))
+    world.wish(z, "a", only="a")
+    assert z not in world.member("a").claims
+    world.run(100 * MS)
+    assert world.owners(z) == {"a"}
+
+
+def test_a_peer_in_a_new_life_is_told_everything_at_once() -> None:
+    world = owned_by_a("abc")
+    world.crash("c")
+    world.start("c")
+    assert world.run(SECOND, until=lambda: world.member("c").votes(world.nodes["c"].local(world.now)))
+    world.run(2 * MS)
+    assert X in world.member("c")._peers.live["a"].known
+
+
+def heard_twice() -> tuple[World, Heartbeat, Heartbeat]:
+    """Two datagrams of b, an older and a newer one, both with news and with an echo; a has heard neither."""
+    world = owned_by_a("abc")
+    caught: list[Heartbeat] = []
+
+    def keep(message: Message) -> bool:
+        if (message.sender, message.receiver) == ("b", "a"):
+            caught.append(message.beat)
+            return True
+        return False
+
+    world.drop = keep
+    world.wish(Y, "b", only="b")
+    world.run(2 * MS)
+    news = [one for one in caught if one.changes is not None and one.echo is not None]
+    assert len(news) == 2
+    return world, news[0], news[1]
+
+
+def test_an_older_datagram_brings_its_versions_but_not_its_echo() -> None:
+    world, older, newer = heard_twice()
+    world.hand("a", newer)
+    peer = world.member("a")._peers.live["b"]
+    assert peer.kv < newer.ver, "a version is missing"
+    assert older.echo is not None
+    assert newer.echo is not None
+    world.hand("a", replace(older, echo=replace(newer.echo, kv=0)))
+    assert peer.kv == newer.ver
+    assert world.member("a")._evidence.acknowledged("b") == newer.echo.kv
+    assert peer.sent == newer.sent
+
+
+def test_an_older_datagram_does_not_bring_a_silent_peer_back() -> None:
+    world, older, newer = heard_twice()
+    world.hand("a", newer)
+    world.run(300 * MS)
+    assert world.hears("a") == ("c",)
+    world.hand("a", older)
+    assert world.hears("a") == ("c",)
+    assert world.member("a")._peers.claimants(Y) == ()
 
 
 def test_a_drain_is_told_and_takes_nothing_new() -> None:
