@@ -74,20 +74,24 @@ class NodeLease:
         self._none = Lease(metadata=ObjectMeta(name=node, namespace=namespace))
         self._stored = self._none
         self._owner: tuple[OwnerReference, ...] = ()
-        # Tells this process from one that starts with the same incarnation, the Lease having been deleted between.
+        # Tells this process from another of this node, whatever became of the Lease between.
         self._identity = f"{node}_{secrets.token_hex(4)}"
 
     async def start(self, at_least: int = 0) -> int:
         """Takes and returns the next incarnation: max(the Lease's, ``at_least``) + 1, by compare-and-swap.
 
-        Two starters get different numbers. What ``register`` said before is written with it.
+        Two starters get different numbers. What ``register`` said before is written with it. A Lease that is gone
+        (with its Node, which may be back under the same name) or spoiled must not begin at 1 again: peers ignore who
+        is below the incarnation that they remember. Then the API server's own revision counts, which grows with each
+        write and so with each start there ever was.
 
         Raises:
             ClusterError: the API server didn't answer (the caller retries), or has no such Node.
         """
         for _ in range(ATTEMPTS):
             await self._read()
-            self.incarnation = max(_incarnation(self._stored), at_least) + 1
+            last = _incarnation(self._stored) or await self._revision()
+            self.incarnation = max(last, at_least) + 1
             try:
                 await self._write()
             except Conflict:
@@ -165,6 +169,13 @@ class NodeLease:
                 ) from error
             self._owner = (OwnerReference(api_version="v1", kind="Node", name=self._node, uid=node.metadata.uid),)
 
+    async def _revision(self) -> int:
+        """The API server's: resourceVersions are decimal numbers that grow (KEP-5504; they always were)."""
+        listed = await self._api.list(
+            LEASES, namespace=self._none.metadata.namespace, label_selector=names.SPEAKER_LABEL
+        )
+        return int(listed.resource_version) if listed.resource_version.isdecimal() else 0
+
     async def _write(self) -> None:
         self._dirty.clear()
         old, now = self._stored.metadata, rfc3339_micro(self._wall())
@@ -180,7 +191,6 @@ class NodeLease:
             lease_duration_seconds=DURATION,
             acquire_time=self._stored.spec.acquire_time if self._is_ours() else now,
             renew_time=now,
-            lease_transitions=self.incarnation,
         )
         lease = msgspec.structs.replace(self._stored, metadata=metadata, spec=spec)
         write = self._api.replace if old.resource_version else self._api.create
@@ -192,6 +202,6 @@ class NodeLease:
 
 
 def _incarnation(lease: Lease) -> int:
-    """The last that the Lease knew; also kept as ``leaseTransitions``, should somebody spoil the annotation."""
+    """The last that the Lease knew; 0 where it tells none."""
     told = registration(lease)
-    return max(told.incarnation if told else 0, lease.spec.lease_transitions or 0)
+    return told.incarnation if told else 0

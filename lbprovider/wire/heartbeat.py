@@ -1,6 +1,6 @@
 """The datagram between speakers, as a value and as bytes; ``seal`` signs it. ELECTION.md rule 4, C1, C4.
 
-Layout, big endian: ``_HEAD``, the sender's name, then what the flags name: echo, lists, changes. Idle, that is 74 bytes
+Layout, big endian: ``_HEAD``, the sender's name, then what the flags name: echo, lists, changes. Idle, that is 82 bytes
 and the name, however many addresses there are. Names that changes refer to stand once, in a table before them.
 """
 
@@ -30,8 +30,8 @@ MAX_PARTS: Final = 1024
 """Of one full state, or of the lists of one Segment."""
 
 _MS: Final = 1_000_000
-_HEAD: Final = struct.Struct("!8s8sIQHHIIQB")
-_ECHO: Final = struct.Struct("!IQHQH")
+_HEAD: Final = struct.Struct("!8s8sQQHHIIQB")
+_ECHO: Final = struct.Struct("!QQHQH")
 _PARTS: Final = struct.Struct("!HH")
 _LIST: Final = struct.Struct("!HH")
 _U8: Final = struct.Struct("!B")

@@ -1,5 +1,6 @@
 """The speaker on a real LAN and a real API server: what it refuses at start, and what moves without a crash."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lbprovider.api.registration import ANNOTATION
 from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
 from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS
@@ -72,7 +74,7 @@ class Rig:
 
     def incarnation(self, node: str) -> int:
         found = self.cluster.api.get(f"{LEASES}/{node}")
-        return int(found["spec"]["leaseTransitions"])
+        return int(json.loads(found["metadata"]["annotations"][ANNOTATION])["incarnation"])
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from lbprovider.api import names
 from lbprovider.api.core import Secret
 from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.registration import ANNOTATION, Registration, registration
 from lbprovider.api.resources import LEASES, NODES, SECRETS, SEGMENTS
 from lbprovider.api.segment import Segment
 from lbprovider.errors import ClusterError, Forbidden, HostError, KindMissing, LeaseLost, NotFound, Unreachable
@@ -119,8 +120,10 @@ def test_one_whose_node_has_a_later_speaker_ends() -> None:
         node = bench.node(1)
         await asyncio.sleep(1)
         lease = bench.api.objects(LEASES)[f"{NAMESPACE}/n1"]
-        spec = msgspec.structs.replace(lease.spec, holder_identity="another", lease_transitions=7)
-        bench.api.write(LEASES, msgspec.structs.replace(lease, spec=spec))
+        spec = msgspec.structs.replace(lease.spec, holder_identity="another")
+        told = {ANNOTATION: Registration(incarnation=1000).encode()}
+        metadata = msgspec.structs.replace(lease.metadata, annotations=told)
+        bench.api.write(LEASES, msgspec.structs.replace(lease, metadata=metadata, spec=spec))
         with pytest.raises(LeaseLost, match="another speaker for node n1 has started"):
             await asyncio.wait_for(node.task, 20)
         bench.nodes.clear()
@@ -130,12 +133,15 @@ def test_one_whose_node_has_a_later_speaker_ends() -> None:
 
 def test_each_start_has_a_higher_incarnation_and_registers_where_it_is() -> None:
     async def story(bench: Bench) -> None:
-        for incarnation in (1, 2, 3):
+        last = 0
+        for _ in range(3):
             node = bench.node(1)
             await asyncio.sleep(1)
-            lease = bench.api.objects(LEASES)[f"{NAMESPACE}/n1"]
-            assert lease.spec.lease_transitions == incarnation
-            assert f'"segment":"{SEGMENT}"' in lease.metadata.annotations["lbprovider.io/registration"]
+            told = registration(bench.api.objects(LEASES)[f"{NAMESPACE}/n1"])
+            assert told is not None
+            assert told.incarnation > last
+            assert [one.segment for one in told.attachments] == [SEGMENT]
+            last = told.incarnation
             await node.kill()
 
     run(story)

@@ -57,7 +57,7 @@ def fulls(ver: int) -> st.SearchStrategy[Full]:
     return st.builds(lambda at, items: Full(at[0], at[1], tuple(items)), parts, st.lists(claims(ver), max_size=30))
 
 
-ECHOES = st.builds(Echo, U32, U64, HOLDS, U64, st.none() | st.binary(max_size=60))
+ECHOES = st.builds(Echo, U64, U64, HOLDS, U64, st.none() | st.binary(max_size=60))
 LISTS = st.integers(1, 8).flatmap(
     lambda count: st.builds(
         lambda lists, members: MemberLists(0, 3, tuple(lists), tuple(members)),
@@ -72,7 +72,7 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
     ver = draw(st.integers(1, 2**64 - 1))
     scopes = st.text(max_size=40).map(scope)
     return Heartbeat(
-        cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), incarnation=draw(U32), sent=draw(U64),
+        cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), incarnation=draw(U64), sent=draw(U64),
         number=draw(U16), hold=draw(HOLDS), version=draw(U32), settled=draw(U32), ver=ver,
         candidate=draw(st.booleans()), changes=draw(st.none() | deltas(ver) | fulls(ver)),
         echo=draw(st.none() | ECHOES), lists=draw(st.none() | LISTS),
@@ -94,7 +94,7 @@ def test_what_is_encoded_is_decoded(one: Heartbeat) -> None:
 
 def test_an_idle_datagram_is_small_and_knows_nothing_of_the_number_of_addresses() -> None:
     idle = encode(beat(echo=Echo(1, 2, 250 * MS, 9)))
-    assert len(idle) == 74 + len("node-1")
+    assert len(idle) == 82 + len("node-1")
 
 
 @pytest.mark.parametrize(("address", "size"), [(b"\xc0\0\2\1", 14), (b"\xfd" * 16, 26)])
@@ -130,7 +130,7 @@ def test_the_largest_refusal_leaves_room_beside_the_longest_name() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"incarnation": 2**32}, "OutOfRange"),
+        ({"incarnation": 2**64}, "OutOfRange"),
         ({"sent": -1}, "OutOfRange"),
         ({"hold": 2**16 * MS}, "OutOfRange"),
         ({"changes": Full(0, 1, tuple(Change(b"\xfd" * 16, 1) for _ in range(60)))}, "TooLong"),
@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_never_sent(fields: dict[str, object], reason: str)
         encode(beat(**fields))
 
 
-FLAGS_AT = 8 + 8 + 4 + 8 + 2 + 2 + 4 + 4 + 8
+FLAGS_AT = 8 + 8 + 8 + 8 + 2 + 2 + 4 + 4 + 8
 HEAD = FLAGS_AT + 1
 
 
@@ -166,7 +166,7 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (bytes(MAX_PAYLOAD + 1), "TooLong"),
         (patched(IDLE, FLAGS_AT, b"\x20"), "BadFlags"),
         (patched(DELTA, FLAGS_AT, b"\x0c"), "BadFlags"),
-        (patched(IDLE, 30, b"\0\0"), "BadHold"),
+        (patched(IDLE, 34, b"\0\0"), "BadHold"),
         (patched(IDLE, HEAD + 1, b"N"), "BadName"),
         (patched(IDLE, HEAD + 1, b"-"), "BadName"),
         (patched(IDLE, HEAD + 1, b"\xff"), "BadName"),
@@ -184,7 +184,7 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (patched(LIST, NAMED + 4, b"\0"), "BadLists"),
         (patched(LIST, NAMED + 4, b"\x09"), "BadLists"),
         (patched(LIST, NAMED + 11, b"\2"), "BadLists"),  # a member of a second list, of one
-        (patched(ECHO, NAMED + 12, b"\0\0"), "BadHold"),
+        (patched(ECHO, NAMED + 16, b"\0\0"), "BadHold"),
         (patched(ECHO, len(ECHO) - 3, struct.pack("!H", MAX_REFUSED + 1)), "TooManyRefused"),
     ],
 )
