@@ -23,6 +23,7 @@ class Reason(StrEnum):
     INVALID_ADDRESS = "InvalidAddress"
     DUPLICATE_FAMILY = "DuplicateFamily"
     FAMILY_MISMATCH = "FamilyMismatch"
+    INVALID_SHARING_KEY = "InvalidSharingKey"
     # It is too early to say anything: nothing is written (``QUIET``).
     NO_CLUSTER_IPS = "NoClusterIPs"
     NO_POOLS = "NoPools"
@@ -64,6 +65,7 @@ MEANING: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.INVALID_ADDRESS: "A requested address is not an IP address.",
         Reason.DUPLICATE_FAMILY: "Two addresses of one family are requested; a Service has at most one of each.",
         Reason.FAMILY_MISMATCH: "The requested addresses don't fit the Service's ipFamilies and ipFamilyPolicy.",
+        Reason.INVALID_SHARING_KEY: "The Service's sharing key is too long to be stored.",
         Reason.NO_CLUSTER_IPS: "The Service has no clusterIPs yet, so its families aren't known.",
         Reason.NO_POOLS: "There is no IPAddressPool yet.",
         Reason.UNKNOWN_POOL: "The Service names a pool that doesn't exist.",

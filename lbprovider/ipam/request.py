@@ -17,6 +17,8 @@ from lbprovider.ipam.reasons import Reason, Refused
 
 Policy = Literal["SingleStack", "PreferDualStack", "RequireDualStack"]
 
+MAX_SHARING_KEY: Final = 1024
+"""Characters; what the IPAllocation's schema takes (config/crd)."""
 _LAST: Final = "~"
 """Sorts after every RFC 3339 time: an object of a file, not created yet, is younger than all that exist."""
 
@@ -108,6 +110,11 @@ def request_of(service: Service, namespace_labels: Mapping[str, str]) -> Request
         return Refused(Reason.CONTRADICTING_REQUEST, f"{error}.")
     if isinstance(asked, Refused):
         return asked
+    if len(sharing_key) > MAX_SHARING_KEY:
+        return Refused(
+            Reason.INVALID_SHARING_KEY,
+            f"The annotation {names.ALLOW_SHARED_IP} has {len(sharing_key)} characters; use {MAX_SHARING_KEY} at most.",
+        )
     return _mismatch(asked, families, policy) or Request(
         namespace=service.metadata.namespace,
         name=service.metadata.name,

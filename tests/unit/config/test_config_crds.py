@@ -13,6 +13,7 @@ from msgspec import inspect
 from lbprovider.api.meta import Object
 from lbprovider.api.names import GROUP, VERSION
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
+from lbprovider.ipam.request import MAX_SHARING_KEY
 
 CRD: Final = Path(__file__).parents[3] / "config" / "crd"
 KINDS: Final[tuple[Resource[Any], ...]] = (POOLS, ADVERTISEMENTS, SEGMENTS, ALLOCATIONS)
@@ -253,3 +254,8 @@ def test_the_page_on_objects_names_every_field(kind: Resource[Any]) -> None:
     for name, part in fields["spec"]["properties"].items():
         if "default" in part and kind.namespaced:
             assert f"| `{name}` | `{str(part['default']).lower()}` |" in section, name
+
+
+def test_a_sharing_key_that_a_service_may_ask_for_is_one_that_can_be_stored() -> None:
+    spec = schema(ALLOCATIONS)["properties"]["spec"]["properties"]
+    assert spec["sharingKey"]["maxLength"] == MAX_SHARING_KEY

@@ -76,6 +76,7 @@ def test_a_service_marked_for_deletion_is_let_go() -> None:
         ({"ips": "10.0.0.1", "families": V6}, Reason.FAMILY_MISMATCH, "is IPv4, and the Service is IPv6 only"),
         ({"ips": "10.0.0.1,2001:db8::1"}, Reason.FAMILY_MISMATCH, "2001:db8::1 is IPv6"),
         ({"ips": "10.0.0.1", "families": DUAL}, Reason.FAMILY_MISMATCH, "add an IPv6 address"),
+        ({"key": "k" * 1025}, Reason.INVALID_SHARING_KEY, "has 1025 characters; use 1024 at most"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_pool_is_looked_at(
