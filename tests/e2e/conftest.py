@@ -8,7 +8,10 @@ from types import FrameType
 
 import pytest
 
+from tests.e2e.kinds import Stored
 from tests.e2e.rig import binaries as programs
+from tests.e2e.rig import ours
+from tests.e2e.rig.api import Api
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
@@ -73,3 +76,18 @@ def cluster(
     with Cluster(binaries, request.param, tmp_path_factory.mktemp(f"nodes-{request.param}-")) as made:
         figures.append(f"{request.module.__name__}: {request.param} nodes up in {time.monotonic() - began:.1f} s")
         yield made
+
+
+@pytest.fixture(scope="module")
+def api(cluster: Cluster) -> Api:
+    """The API server with our kinds and RBAC installed, as the admin."""
+    ours.install(cluster)
+    return cluster.api
+
+
+@pytest.fixture
+def stored(api: Api) -> Iterator[Stored]:
+    """Makes objects that are gone after the test."""
+    made = Stored(api)
+    yield made
+    made.clean()

@@ -14,12 +14,6 @@ from tests.e2e.rig.cluster import Cluster
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 
 
-@pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Api:
-    ours.install(cluster)
-    return cluster.api
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_the_api_server_takes_the_schema_and_the_cost_of_its_rules(api: Api, kind: Resource[Any]) -> None:
     crd = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind}")

@@ -1,30 +1,15 @@
 """Our kinds on a real API server: what of them is status, and what kubectl shows."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
 from tests.e2e.kinds import KINDS, LAN, THREE, Stored, claim, path, said
-from tests.e2e.rig import ours
 from tests.e2e.rig.api import Api, ApiError, Object
 from tests.e2e.rig.cluster import NAMESPACE, Cluster
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
-
-
-@pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Api:
-    ours.install(cluster)
-    return cluster.api
-
-
-@pytest.fixture
-def stored(api: Api) -> Iterator[Stored]:
-    made = Stored(api)
-    yield made
-    made.clean()
 
 
 READY = {

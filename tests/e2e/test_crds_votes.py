@@ -1,31 +1,15 @@
 """Our kinds on a real API server: Segments and IPAllocations, whose rules keep two owners apart."""
 
 import http
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
 from tests.e2e.kinds import LAN, THREE, Stored, body, claim, path, refused, said, taken
-from tests.e2e.rig import ours
 from tests.e2e.rig.api import Api, ApiError, Object
-from tests.e2e.rig.cluster import Cluster
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
-
-
-@pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Api:
-    ours.install(cluster)
-    return cluster.api
-
-
-@pytest.fixture
-def stored(api: Api) -> Iterator[Stored]:
-    made = Stored(api)
-    yield made
-    made.clean()
 
 
 def test_a_segment_begins_with_nothing_but_its_lan(api: Api) -> None:

@@ -1,7 +1,6 @@
 """What the shipped RBAC lets the controller and the speaker do, asked of a real API server."""
 
 import http
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -13,19 +12,6 @@ from tests.e2e.rig.api import Api, ApiError
 from tests.e2e.rig.cluster import NAMESPACE, Cluster
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
-
-
-@pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Api:
-    ours.install(cluster)
-    return cluster.api
-
-
-@pytest.fixture
-def stored(api: Api) -> Iterator[Stored]:
-    made = Stored(api)
-    yield made
-    made.clean()
 
 
 @dataclass(frozen=True, slots=True)
