@@ -105,6 +105,7 @@ def test_an_advertisement_says_which_pools_it_comes_to() -> None:
             ),
             "missing": L2AdvertisementSpec(ip_address_pools=("named", "nowhere")),
             "nothing": L2AdvertisementSpec(ip_address_pool_selectors=(LabelSelector(match_labels={"tier": "tin"}),)),
+            "services": L2AdvertisementSpec(service_selectors=(LabelSelector(match_labels={"app": "web"}),)),
         }
         for name, spec in specs.items():
             meta = ObjectMeta(name=name, namespace=SYSTEM)
@@ -116,12 +117,14 @@ def test_an_advertisement_says_which_pools_it_comes_to() -> None:
                 "some": ("labelled", "named"),
                 "missing": ("named",),
                 "nothing": (),
+                "services": ("labelled", "named"),
             }
             assert {name: ready(world, name) for name in specs} == {
                 "all": ("True", "Ready"),
                 "some": ("True", "Ready"),
                 "missing": ("False", "PoolMissing"),
                 "nothing": ("False", "SelectsNothing"),
+                "services": ("False", "ServiceSelectorsUnheeded"),
             }
 
     run(story)
