@@ -270,7 +270,20 @@ class Client:
         async with response:
             if not 200 <= response.status < 300:  # noqa: PLR2004  (2xx)
                 raise refusal(asked, response.status, await response.read(), response.headers)
-            yield response
+            try:
+                yield response
+            finally:
+                _cut(response)
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """Ends the connection of an answer that is left before its end, as every watch is.
+
+    At once: TLS would first wait for the server's goodbye, and outlive the session, which doesn't wait for it.
+    """
+    connection = response.connection  # None once all is read
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 def encode(resource: Resource[T], obj: T) -> bytes:

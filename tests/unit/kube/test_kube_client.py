@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
+import ssl
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from lbprovider.kube.access import Access
 from lbprovider.kube.client import Client
 from lbprovider.kube.ports import Bookmark, Changed, Deleted, Unreadable, WatchEvent
 from lbprovider.telemetry import REGISTRY
+from tests.unit.kube.certificates import authority, server_context
 from tests.unit.kube.http_api import Handler, Token, answer, event, lease, page, serving, status, stream
 
 
@@ -355,5 +359,32 @@ def test_names_with_dots_and_digits_are_paths() -> None:
     async def main() -> None:
         async with serving(handler) as access, client(access) as api:
             assert (await api.patch(ALLOCATIONS, "192.0.2.10", {}, subresource="status")).spec.pool == "p"
+
+    asyncio.run(main())
+
+
+def test_a_watch_that_is_left_is_cut_though_the_server_never_says_goodbye(tmp_path: Path) -> None:
+    ours = authority(tmp_path)
+    deafened: list[asyncio.Transport] = []
+
+    async def deaf(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        assert isinstance(request.transport, asyncio.Transport)
+        request.transport.pause_reading()
+        deafened.append(request.transport)
+        await asyncio.sleep(3600)
+        return response
+
+    async def main() -> None:
+        trust = ssl.create_default_context(cafile=ours.certificate)
+        async with serving(deaf, tls=server_context(ours, tmp_path), trust=trust) as access:
+            async with client(access) as api, aclosing(api.watch(LEASES, "1")) as events:
+                assert await anext(events) == Bookmark("1")
+            await asyncio.sleep(0)
+            ended = select.poll()
+            ended.register(deafened[0].get_extra_info("socket").fileno(), select.POLLRDHUP)
+            assert ended.poll(1000)
+            deafened[0].abort()
 
     asyncio.run(main())
