@@ -14,7 +14,7 @@ from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
 from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS
 from lbprovider.lab.process import Process
-from tests.e2e.rig import ours, services
+from tests.e2e.rig import nodes, ours, services
 from tests.e2e.rig.cluster import NAMESPACE, Cluster
 from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
@@ -215,3 +215,15 @@ def test_each_win_was_written_once_and_nothing_else_was(rig: Rig) -> None:
     assert all(each.subresource == "status" for each in written if each.writes)
     # Processes that were ended took their counts with them: no fewer writes than the wins that are left.
     assert sum(each.writes for each in written) >= wins > 0
+
+
+def test_a_node_that_was_deleted_and_joins_again_under_its_name_is_heard_by_its_peers(rig: Rig) -> None:
+    node = "node2"
+    before = rig.incarnation(node)
+    rig.speakers[node].kill()
+    rig.cluster.api.delete(f"/api/v1/nodes/{node}")
+    eventually(lambda: rig.cluster.api.find(f"{LEASES}/{node}") is None, "its Lease is collected as garbage")
+    nodes.register(rig.cluster.api, rig.lan.nodes[node])
+    rig.start(node)
+    eventually(lambda: rig.ready(node) == "ok", "a quorum answers it")
+    assert rig.incarnation(node) > before
