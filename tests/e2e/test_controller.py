@@ -18,7 +18,6 @@ from tests.e2e.rig.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 
-CONTROLLER = f"system:serviceaccount:{NAMESPACE}:{ours.CONTROLLER}"
 CONDITION = "lbprovider.io/AddressesAssigned"
 POOL_OF = "lbprovider.io/address-pool"
 BURST = 100
@@ -67,7 +66,7 @@ class Rig:
         """The controller's object writes that were accepted: Events are counted apart, and Leases are its own."""
         return self.cluster.audit.requests(
             lambda each: (
-                each.user == CONTROLLER
+                each.user == ours.CONTROLLER_USER
                 and each.writes
                 and each.resource not in ("events", "leases", "selfsubjectaccessreviews")
             ),

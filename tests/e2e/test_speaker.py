@@ -27,7 +27,6 @@ ADDRESS4: Address = ip_address("198.51.100.200")
 ADDRESS6: Address = ip_address("2001:db8:1::c8")
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 WAKES = "lbprovider_loop_lag_seconds_count"
-SPEAKERS = f"system:serviceaccount:{NAMESPACE}:{ours.SPEAKER}"
 
 
 class Rig:
@@ -220,7 +219,8 @@ def test_each_win_was_written_once_and_nothing_else_was(rig: Rig) -> None:
         if name.startswith("lbprovider_leader_changes_total") and 'change="Won"' in name
     )
     written = rig.cluster.audit.requests(
-        lambda each: each.user == SPEAKERS and each.resource == "ipallocations" and each.status == 200, since=rig.began
+        lambda each: each.user == ours.SPEAKER_USER and each.resource == "ipallocations" and each.status == 200,
+        since=rig.began,
     )
     assert all(each.subresource == "status" for each in written if each.writes)
     # Processes that were ended took their counts with them: no fewer writes than the wins that are left.

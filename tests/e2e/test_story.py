@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 import time
+from collections import Counter
 from ipaddress import ip_address
 
 import pytest
@@ -19,6 +20,7 @@ from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 
+BURST = 100
 HOLD = PERIODS_PER_HOLD * DEFAULT_PERIOD
 ADDRESSES = [ip_address("198.51.100.200"), ip_address("2001:db8:1::c8")]
 FAMILIES = pytest.mark.parametrize("address", ADDRESSES, ids=["IPv4", "IPv6"])
@@ -184,6 +186,32 @@ def test_a_speaker_that_is_stopped_by_sigstop_sends_nothing_stale_when_it_goes_o
     assert verdict.macs == (provider.mac(old), taken.mac)
     assert verdict.contests == ()
     assert verdict.silence.length <= 2 * HOLD + verdict.silence.lateness
+
+
+@pytest.mark.parametrize("cluster", [3], indirect=True, ids=["nodes=3"])
+def test_a_burst_of_100_services_costs_three_object_writes_each(provider: Provider, report: Report) -> None:
+    cluster = provider.cluster
+    ours.pool(cluster, "burst", "198.51.101.0/24", autoAssign=False)
+    ours.advertisement(cluster, "burst", ipAddressPools=["burst"])
+    mark = cluster.audit.mark()
+    for number in range(BURST):
+        services.create(cluster, f"burst-{number}", {"app": "web"}, annotations={"lbprovider.io/address-pool": "burst"})
+
+    def led() -> bool:
+        every = cluster.api.items(f"{ours.GROUP}/ipallocations")
+        burst = [one.get("status", {}) for one in every if one["spec"]["pool"] == "burst"]
+        return len(burst) == BURST and all("leader" in status for status in burst)
+
+    eventually(led, "every address has a leader", every=0.2)
+    requests = cluster.audit.requests(lambda each: each.user in (ours.CONTROLLER_USER, ours.SPEAKER_USER), since=mark)
+    writes = Counter((each.verb, each.resource, each.subresource) for each in requests if each.writes)
+    a_service = sum(count for (_, resource, _), count in writes.items() if resource in ("services", "ipallocations"))
+    said = ", ".join(f"{count} {verb} {resource}/{sub}".rstrip("/") for (verb, resource, sub), count in writes.items())
+    report(
+        f"{a_service / BURST:.2f} object writes a Service; {len(requests) - writes.total()} reads; all writes: {said}"
+    )
+    assert a_service <= 3 * BURST
+    assert writes["create", "ipallocations", ""] == BURST
 
 
 def test_a_deleted_service_is_gone_from_the_wire(provider: Provider) -> None:

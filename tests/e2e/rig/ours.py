@@ -21,6 +21,8 @@ from tests.e2e.rig.waiting import eventually
 CONFIG: Final = ROOT / "config"
 CONTROLLER: Final = "lbprovider-controller"
 SPEAKER: Final = "lbprovider-speaker"
+CONTROLLER_USER: Final = f"system:serviceaccount:{NAMESPACE}:{CONTROLLER}"
+SPEAKER_USER: Final = f"system:serviceaccount:{NAMESPACE}:{SPEAKER}"
 HTTP_PORT: Final = 7473
 GROUP: Final = f"/apis/{API_VERSION}"
 
