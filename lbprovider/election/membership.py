@@ -13,8 +13,17 @@ from enum import StrEnum
 from msgspec import structs
 
 from lbprovider.api.registration import Attachment, Registration
-from lbprovider.api.segment import MemberList, SegmentSpec
-from lbprovider.election.segment import DEFAULT_PERIOD, NS_PER_MS, majority, period_ns
+from lbprovider.api.segment import SegmentSpec
+from lbprovider.election.segment import (
+    NS_PER_MS,
+    MemberList,
+    Segment,
+    from_spec,
+    grown,
+    majority,
+    period_ns,
+    with_lists,
+)
 
 
 class Why(StrEnum):
@@ -83,7 +92,7 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
         return None
     if all(sum(member in here for member in one.members) >= one.need for one in newest.lists):
         message = f"Segment {name} goes on from version {newest.version}, which the API server lost"
-        spec = _with_lists(_identified(present, here), newest.version + 1, newest.lists)
+        spec = structs.replace(_identified(present, here), version=newest.version + 1, lists=newest.lists)
         return Plan(Why.RESTORED, message, spec)
     if not present.lists:
         return None
@@ -104,7 +113,7 @@ def _grow(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
     if added or period != period_ns(present.lists[-1].heartbeat_period):
         why = Why.GROWN if added else Why.PERIOD_CHANGED
         change = f"adds {', '.join(added)}" if added else f"changes its heartbeat period to {period // NS_PER_MS} ms"
-        spec = _with_lists(present, present.version + 1, (*present.lists, _list(target, period)))
+        spec = with_lists(present, grown(from_spec(name, "", present), target, period))
         return Plan(why, f"Segment {name} {change}", spec, live, unheard)
     if unheard:
         message = (
@@ -120,8 +129,8 @@ def _create(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> 
     if not here:
         return Plan(Why.SETTLED, f"Segment {name} has no speaker")
     first = min(here)
-    one = _list((first,), period_ns(present.heartbeat_period))
-    spec = _with_lists(_identified(present, here), present.version + 1, (one,))
+    alone = MemberList((first,), majority(1), period_ns(present.heartbeat_period))
+    spec = with_lists(_identified(present, here), Segment("", name, present.version + 1, (alone,)))
     return Plan(Why.CREATED, f"Segment {name} begins with {first}", spec)
 
 
@@ -138,12 +147,3 @@ def _heard(node: str, members: Sequence[str], here: Mapping[str, Attachment]) ->
     """Whether a majority of the members hear the node; it hears itself."""
     hearing = sum(member == node or node in here[member].hears for member in members if member in here)
     return hearing >= majority(len(members))
-
-
-def _list(members: Sequence[str], period: int) -> MemberList:
-    wish = None if period == DEFAULT_PERIOD else period // NS_PER_MS
-    return MemberList(members=tuple(members), need=majority(len(members)), heartbeat_period=wish)
-
-
-def _with_lists(spec: SegmentSpec, version: int, lists: tuple[MemberList, ...]) -> SegmentSpec:
-    return structs.replace(spec, version=version, lists=lists)

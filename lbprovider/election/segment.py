@@ -121,21 +121,29 @@ def period_ns(wish: int | None) -> int:
     return DEFAULT_PERIOD if wish is None else min(max(wish * NS_PER_MS, DEFAULT_PERIOD), LONGEST_PERIOD)
 
 
+def from_spec(name: str, uid: str, spec: objects.SegmentSpec) -> Segment:
+    """The Segment that a spec stands for.
+
+    Raises:
+        InvalidObject: no lists, or a list without members.
+    """
+    return Segment(
+        uid=uid,
+        name=name,
+        version=spec.version,
+        lists=tuple(
+            MemberList(tuple(sorted(set(one.members))), one.need, period_ns(one.heartbeat_period)) for one in spec.lists
+        ),
+    )
+
+
 def from_object(segment: objects.Segment) -> Segment:
     """The API server's Segment.
 
     Raises:
         InvalidObject: no lists, or a list without members.
     """
-    return Segment(
-        uid=segment.metadata.uid,
-        name=segment.metadata.name,
-        version=segment.spec.version,
-        lists=tuple(
-            MemberList(tuple(sorted(set(one.members))), one.need, period_ns(one.heartbeat_period))
-            for one in segment.spec.lists
-        ),
-    )
+    return from_spec(segment.metadata.name, segment.metadata.uid, segment.spec)
 
 
 def object_lists(segment: Segment) -> tuple[objects.MemberList, ...]:
