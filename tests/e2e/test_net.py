@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from lbprovider.net.namespaces import Namespace, forget, names
 from lbprovider.net.netlink import KernelLinks
 from lbprovider.net.packet import KernelPackets
 from lbprovider.net.tap import Tap
+from tests.e2e.rig.waiting import eventually
 from tests.fakes.net_contract import (
     OURS4,
     OURS6,
@@ -167,15 +167,14 @@ def _resolve(bench: KernelBench, address: str) -> str:
             opened.sendto(b"?", (address, 9))
 
     bench.there.run(send)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+
+    def settled() -> str | None:
         shown = subprocess.run(
             ["ip", "-n", PEER, "neigh", "show", address, "dev", LAN], check=True, capture_output=True, text=True
         ).stdout.split()
-        if shown and shown[-1] != "INCOMPLETE":
-            return " ".join(shown[1:])
-        time.sleep(0.01)
-    return "nothing"
+        return " ".join(shown[1:]) if shown and shown[-1] != "INCOMPLETE" else None
+
+    return eventually(settled, f"the peer's kernel has made up its mind about {address}", within=PATIENCE)
 
 
 def test_a_neighbours_kernel_finds_our_addresses_and_foreign_questions_cost_nothing(bench: KernelBench) -> None:
