@@ -143,6 +143,18 @@ class Bench:
         """Until every speaker is ready and the Segment has that many members."""
         await self.until(lambda: self._members() == members and all(map(_is_ready, self.nodes.values())), within)
 
+    async def three(self) -> None:
+        """Starts ``n1`` to ``n3``; until all are members and ready."""
+        for number in (1, 2, 3):
+            self.node(number)
+        await self.settled(members=3)
+
+    async def led(self) -> str:
+        """Allocates the address; until it has a leader, who is returned."""
+        self.allocate()
+        await self.until(lambda: self.allocation().status.leader)
+        return self.allocation().status.leader
+
     def _members(self) -> int:
         there = self.api.objects(SEGMENTS).get(SEGMENT)
         return len(there.spec.lists[-1].members) if there is not None and len(there.spec.lists) == 1 else 0

@@ -150,9 +150,7 @@ def test_each_start_has_a_higher_incarnation_and_registers_where_it_is() -> None
 def test_whom_it_hears_is_registered_within_seconds_and_not_with_every_datagram() -> None:
     async def story(bench: Bench) -> None:
         bench.allocate()
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
+        await bench.three()
         await asyncio.sleep(2)
         began, mark = bench.clock(), len(bench.api.calls)
         await asyncio.sleep(100)
@@ -171,11 +169,8 @@ def test_whom_it_hears_is_registered_within_seconds_and_not_with_every_datagram(
 
 def test_a_segment_that_is_deleted_comes_back_and_the_address_with_it() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
+        await bench.three()
+        await bench.led()
         bench.api.remove(SEGMENTS, SEGMENT)
         for _ in range(3000):
             assert len(await bench.ask()) <= 1

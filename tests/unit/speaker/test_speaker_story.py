@@ -58,11 +58,8 @@ def test_nothing_is_answered_before_the_silence_is_over_and_the_segment_was_read
 
 def test_three_speakers_one_answers_and_when_it_dies_another_does_within_hold_and_a_period() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
+        await bench.three()
+        await bench.led()
         (owner,) = await bench.ask()
         dead = f"n{owner[-1]}"
         assert bench.allocation().status.leader == dead
@@ -82,9 +79,7 @@ def test_three_speakers_one_answers_and_when_it_dies_another_does_within_hold_an
 
 def test_never_do_two_answer_while_each_dies_and_returns_in_turn() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
+        await bench.three()
         bench.allocate()
         for number in (1, 2, 3):
             await bench.until(lambda: bench.allocation().status.leader)
@@ -103,12 +98,8 @@ def test_never_do_two_answer_while_each_dies_and_returns_in_turn() -> None:
 
 def test_sigterm_hands_the_address_on_without_a_question_left_unanswered() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
-        leaver = bench.nodes.pop(bench.allocation().status.leader)
+        await bench.three()
+        leaver = bench.nodes.pop(await bench.led())
         leaver.stop.set()
         while not leaver.task.done():
             assert await bench.ask()
@@ -139,12 +130,8 @@ def test_the_last_speaker_ends_at_once_for_nobody_can_take_over() -> None:
 
 def test_a_link_that_goes_down_moves_the_address_and_takes_nothing_back_when_it_returns() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
-        node = bench.nodes[bench.allocation().status.leader]
+        await bench.three()
+        node = bench.nodes[await bench.led()]
         node.net.links.set(replace(node.link, carrier=False))
         await bench.until(lambda: bench.allocation().status.leader != node.name, within=1)
         assert node.speaker.why_not_ready() == f"Segment {SEGMENT}: eth0 is down"
@@ -253,12 +240,8 @@ def test_a_peer_is_reached_where_its_lease_says_before_it_was_ever_heard() -> No
 
 def test_a_bug_in_a_step_ends_the_speaker_and_its_answers_at_once_and_another_takes_over() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
-        node = bench.nodes.pop(bench.allocation().status.leader)
+        await bench.three()
+        node = bench.nodes.pop(await bench.led())
         agent = node.speaker._agent
         assert agent is not None
 
@@ -304,11 +287,8 @@ def test_of_two_lans_only_the_one_that_a_node_loses_moves_its_addresses() -> Non
 
 def test_live_speakers_lose_nothing_while_the_api_server_is_away() -> None:
     async def story(bench: Bench) -> None:
-        for number in (1, 2, 3):
-            bench.node(number)
-        await bench.settled(members=3)
-        bench.allocate()
-        await bench.until(lambda: bench.allocation().status.leader)
+        await bench.three()
+        await bench.led()
         down(bench)
         for _ in range(200):
             assert len(await bench.ask()) == 1
