@@ -11,8 +11,3 @@ def program(name: str, *arguments: str) -> list[str]:
     """The command line of a program of the rig, by its file's name without the ending."""
     # -P: the rig's own modules must not stand before Python's.
     return [sys.executable, "-P", str(RIG / f"{name}.py"), *arguments]
-
-
-def script(name: str) -> str:
-    """The path of a command that is installed beside this interpreter."""
-    return str(Path(sys.executable).parent / name)
