@@ -212,6 +212,7 @@ class Lan:
         *,
         env: Mapping[str, str] | None = None,
         capabilities: Sequence[str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> Process:
         """Start a program in a namespace, with its output in ``<directory>/<name>.log``; :meth:`close` ends it.
 
@@ -221,9 +222,10 @@ class Lan:
             argv: the program and its arguments.
             env: its whole environment; ours when None.
             capabilities: the only ones it gets; see :meth:`lbprovider.net.namespaces.Namespace.command`.
+            descriptors: open files that it inherits.
         """
         command = where.command(argv, capabilities=capabilities)
-        return self._adopt(Process(name, command, self.directory / f"{name}.log", env))
+        return self._adopt(Process(name, command, self.directory / f"{name}.log", env, descriptors))
 
     def probe(self, target: Address, output: Path | None = None, period: int = PERIOD) -> Prober:
         """Let the client ask for an address from now on; its first request is on the wire within a second or so."""

@@ -18,15 +18,29 @@ class Process:
         argv: the program and its arguments.
         log: the file that takes its output, appended to.
         env: its whole environment; ours when None.
+        descriptors: open files that it inherits under the same numbers.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
             # A group of its own: Ctrl-C at the terminal ends the test, and the test ends its programs in order.
             self._popen = subprocess.Popen(  # noqa: S603 - the lab's own programs
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, process_group=0
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                pass_fds=descriptors,
+                process_group=0,
             )
 
     @property

@@ -193,6 +193,10 @@ class Namespace:
         target = family if destination == "default" else destination
         self.run(lambda: self._route.route("add", dst=target, gateway=gateway))
 
+    def add_link(self, destination: str, interface: str) -> None:
+        """Reach a prefix on the link of an interface itself, as if all of it were neighbours."""
+        self.run(lambda: self._route.route("add", dst=destination, oif=self._index(interface), scope="link"))
+
     def flush_neighbours(self, interface: str) -> None:
         """Forget every neighbour that was learnt on an interface: the next packet asks again."""
 
