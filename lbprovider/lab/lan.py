@@ -28,7 +28,7 @@ from typing import Final, Self
 from lbprovider.lab.capture import Capture
 from lbprovider.lab.frames import Address
 from lbprovider.lab.prober import PERIOD, Prober
-from lbprovider.lab.process import Process
+from lbprovider.lab.process import Process, started
 from lbprovider.net import namespaces
 from lbprovider.net.namespaces import Namespace
 
@@ -90,7 +90,7 @@ class Lan:
     def __init__(self, nodes: int, directory: Path) -> None:
         sweep()
         self.directory = directory
-        self._prefix = f"lbp-{os.getpid()}-{_started(os.getpid())}-{next(_runs)}"
+        self._prefix = f"lbp-{os.getpid()}-{started(os.getpid())}-{next(_runs)}"
         self._programs: list[Process] = []
         with contextlib.ExitStack() as undo:
             self._undo = undo
@@ -252,19 +252,10 @@ class Lan:
         return next(each for each in paths if not each.exists() and not each.with_suffix(".pcap").exists())
 
 
-def _started(pid: int) -> int | None:
-    """When a process was started, in clock ticks since boot; None when there is none. With the pid it names one."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return int(status.rpartition(")")[2].split()[19])  # proc(5): field 22, counted behind the command's name
-
-
 def sweep() -> None:
     """Take away what runs that were killed have left: their namespaces and whatever still runs in them."""
     for name in namespaces.names():
         found = _NAME.fullmatch(name)
-        if found and _started(int(found["pid"])) != int(found["start"]):
+        if found and started(int(found["pid"])) != int(found["start"]):
             namespaces.evict(name)
             namespaces.forget(name)

@@ -95,3 +95,12 @@ class Process:
     def tail(self, lines: int = 30) -> str:
         """The end of its output."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def started(pid: int) -> int | None:
+    """When a process was started, in clock ticks since boot; None when there is none. With the pid it names one."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[19])  # proc(5): field 22, counted behind the command's name
