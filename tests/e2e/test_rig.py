@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lbprovider.lab.eyes import Eyes
 from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
@@ -20,7 +21,6 @@ from tests.e2e.rig import nodes, ours, planted, services
 from tests.e2e.rig.api import Api, ApiError
 from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import API_PORT, API_SERVICE, Cluster
-from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually

@@ -11,12 +11,12 @@ import pytest
 
 from lbprovider.api.registration import ANNOTATION
 from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
+from lbprovider.lab.eyes import Eyes
 from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS
 from lbprovider.lab.process import Process
 from tests.e2e.rig import nodes, ours, services
 from tests.e2e.rig.cluster import NAMESPACE, Cluster
-from tests.e2e.rig.eyes import Eyes
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 

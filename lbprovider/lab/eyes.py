@@ -5,7 +5,7 @@ import time
 from lbprovider.lab.frames import Address
 from lbprovider.lab.judge import MS, Contest, Reply, Verdict, interleaved, judge
 from lbprovider.lab.lan import Lan
-from tests.e2e.rig.waiting import eventually
+from lbprovider.lab.waiting import PATIENCE, until
 
 
 class Eyes:
@@ -19,23 +19,23 @@ class Eyes:
     def __init__(self, lan: Lan, address: Address) -> None:
         self.address = address
         self.capture = lan.capture()
-        eventually(lambda: self.capture.started, "the capture listens")
+        until(lambda: self.capture.started, "the capture listens")
         self.prober = lan.probe(address)
-        eventually(lambda: self.prober.samples().sent, "the prober asks")
+        until(lambda: self.prober.samples().sent, "the prober asks")
 
-    def answered(self, *, since: int = 0, by: str | None = None, within: float = 30) -> Reply:
+    def answered(self, *, since: int = 0, by: str | None = None, within: float = PATIENCE) -> Reply:
         """Wait for the first reply since an instant, by a MAC if one is named; ``within`` seconds."""
 
         def first() -> Reply | None:
             replies = self.prober.samples().replies
             return next((each for each in replies if each.at > since and by in {None, each.mac}), None)
 
-        return eventually(first, f"{self.address} is answered by {by or 'anybody'}", within=within)
+        return until(first, f"{self.address} is answered by {by or 'anybody'}", within=within)
 
     def look_on(self, milliseconds: int) -> None:
         """Until the prober has asked for that much longer."""
-        until = time.monotonic_ns() + milliseconds * MS
-        eventually(lambda: self.prober.samples().sent[-1].at > until, f"{milliseconds} ms more of {self.address}")
+        end = time.monotonic_ns() + milliseconds * MS
+        until(lambda: self.prober.samples().sent[-1].at > end, f"{milliseconds} ms more of {self.address}")
 
     def verdict(self, since: int | None = None) -> Verdict:
         """What the client saw from an instant on, or from the first reply on when None."""
