@@ -6,5 +6,5 @@ Only this package imports ``socket`` and ``pyroute2``.
 
 It never decides anything: who answers is ``announce/``, who may is ``election/``. Every port is a Protocol that the
 speaker gets injected (``Links``, ``Packets``, ``Groups``, ``Datagrams``, ``Clock``), so its tests run without a
-kernel. The network namespaces of the lab and the end-to-end tests (``namespaces``, ``tap``) live here too.
+kernel. What the lab and the end-to-end tests need of the kernel (``namespaces``, ``tap``, ``nftables``) lives here too.
 """

@@ -17,6 +17,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -215,7 +216,28 @@ class Namespace:
         """Write ``/proc/sys/net/<key>``, a path with slashes (an interface's name may have dots)."""
         self.run(lambda: Path("/proc/sys/net", key).write_text(str(value), encoding="ascii"))
 
-    # --- programs
+    # --- connections and programs
+
+    def dial(self, address: IPv4Address | IPv6Address, port: int, timeout: float) -> socket.socket:
+        """A TCP connection from inside; however long it takes, the namespace goes on with other calls.
+
+        Args:
+            address: whom to call.
+            port: likewise.
+            timeout: seconds for this and for whatever the socket is used for.
+
+        Raises:
+            OSError: refused, unreachable, or TimeoutError.
+        """
+        family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+        connection = self.run(lambda: socket.socket(family, socket.SOCK_STREAM))
+        try:
+            connection.settimeout(timeout)
+            connection.connect((str(address), port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def command(self, argv: Sequence[str], *, capabilities: Sequence[str] | None = None) -> list[str]:
         """The command line that runs a program in this namespace, in place of itself.
