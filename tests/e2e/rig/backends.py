@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from lbprovider.lab import webserver
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.cluster import Cluster
-from tests.e2e.rig.python import program
 from tests.e2e.rig.waiting import eventually
 
-PORT: Final = 8080
+PORT: Final = webserver.PORT
 _FIRST: Final = 10
 _numbers = itertools.count()
 
@@ -55,7 +55,7 @@ class Pod:
     def serve(self) -> None:
         """Start the Pod's server, as its kubelet does again when the node is back."""
         addresses = [str(self.address4), str(self.address6)]
-        argv = program("webserver", self.node, self.name, str(PORT), *addresses)
+        argv = webserver.command(self.node, self.name, addresses, PORT)
         server = self._cluster.lan.spawn(f"pod-{self.name}", self._place.namespace, argv)
         eventually(lambda: "serving" in server.tail(1), f"Pod {self.name} serves")
         self.server = server

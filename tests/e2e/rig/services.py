@@ -1,27 +1,15 @@
 """Services, and what a client on the LAN gets from them."""
 
-import json
-import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from lbprovider.lab import visitor
 from lbprovider.lab.frames import Address
 from tests.e2e.rig import backends
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.cluster import Cluster
 
 PORT: Final = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a Pod's server said."""
-
-    node: str
-    pod: str
-    client: str
-    """The address that it saw the client at."""
 
 
 def path(name: str, namespace: str = "default") -> str:
@@ -82,21 +70,10 @@ def ingress(cluster: Cluster, name: str, namespace: str = "default") -> tuple[st
     return tuple(each["ip"] for each in status.get("loadBalancer", {}).get("ingress", []))
 
 
-def fetch(cluster: Cluster, address: Address, port: int = PORT, timeout: float = 2) -> Answer:
+def fetch(cluster: Cluster, address: Address, port: int = PORT, timeout: float = 2) -> visitor.Answer:
     """One HTTP request over a new TCP connection from the client on the LAN.
 
     Raises:
         OSError: refused, reset, timed out (``timeout`` in seconds), cut short.
     """
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with cluster.lan.client.run(lambda: socket.socket(family)) as connection:
-        connection.settimeout(timeout)
-        connection.connect((str(address), port))
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        received = bytearray()
-        while chunk := connection.recv(4096):
-            received += chunk
-    head, separator, content = bytes(received).partition(b"\r\n\r\n")
-    if not separator or b" 200 " not in head.splitlines()[0]:
-        raise ConnectionError(f"no answer, only {bytes(received)!r}")
-    return Answer(**json.loads(content))
+    return visitor.fetch(cluster.lan.client, address, port, timeout)
