@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lbprovider.lab.apiserver.kinds import Kind
+
 INVALID: Final = "FieldValueInvalid"
 REQUIRED: Final = "FieldValueRequired"
 DUPLICATE: Final = "FieldValueDuplicate"
@@ -79,10 +81,73 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Refusa
     said = [str(cause) for cause in causes]
     what = f"{kind}.{group}" if group else kind
     listed = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
-    details = {
-        "name": name,
-        "group": group,
-        "kind": kind,
-        "causes": [{"reason": each.reason, "message": each.message, "field": each.field} for each in causes],
-    }
+    details = _details(
+        name=name,
+        group=group,
+        kind=kind,
+        causes=[{"reason": each.reason, "message": each.message, "field": each.field} for each in causes],
+    )
     return Refusal(422, "Invalid", f'{what} "{name}" is invalid: {listed}', details)
+
+
+def bad_request(message: str) -> Refusal:
+    """400: what was sent can't be understood."""
+    return Refusal(400, "BadRequest", message)
+
+
+def unsupported(media_types: Sequence[str]) -> Refusal:
+    """415: the body is in a form that is not read.
+
+    Args:
+        media_types: those that are.
+    """
+    listed = ", ".join(media_types)
+    message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    return Refusal(415, "UnsupportedMediaType", message)
+
+
+def not_found(kind: Kind, name: str) -> Refusal:
+    """404: there is no object of that name."""
+    return Refusal(404, "NotFound", f'{kind.resource} "{name}" not found', _of(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> Refusal:
+    """409: there is one already."""
+    return Refusal(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', _of(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str) -> Refusal:
+    """409: it is not, or no longer, the object that was meant."""
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return Refusal(409, "Conflict", message, _of(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str, causes: Sequence[Mapping[str, str]] = ()) -> Refusal:
+    """403 for a reason other than missing rights."""
+    details = {**_of(kind, name), **({"causes": list(causes)} if causes else {})}
+    return Refusal(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', details)
+
+
+def not_allowed() -> Refusal:
+    """405."""
+    message = "the server does not allow this method on the requested resource"
+    return Refusal(405, "MethodNotAllowed", message, {})
+
+
+def expired(message: str) -> Refusal:
+    """410: a version that is no longer known."""
+    return Refusal(410, "Expired", message)
+
+
+def deleted(kind: Kind, name: str, uid: str) -> dict[str, Any]:
+    """The Status that answers a deletion."""
+    details = {**_of(kind, name), "uid": uid}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _of(kind: Kind, name: str) -> dict[str, Any]:
+    return _details(name=name, group=kind.group, kind=kind.plural)
+
+
+def _details(**given: Any) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value}
