@@ -25,6 +25,8 @@ Anything else that is raised is a bug of ours: logged with its context, while th
 
 from __future__ import annotations
 
+import json
+
 
 class LbproviderError(Exception):
     """The root: ``str()`` of any of these is one sentence that an admin can act on."""
@@ -39,15 +41,18 @@ class InvalidObject(UserError):
 
     Args:
         where: the object and field, as ``IPAddressPool lbprovider-system/lan spec.addresses[1]``.
-        what: what is wrong with it, naming the value.
+        what: what is wrong with it, naming the value where ``value`` doesn't.
         advice: what to do about it; empty where ``what`` says it already.
+        value: what the field holds, said before ``what`` in JSON's quotes; None where ``what`` needs none.
     """
 
-    def __init__(self, where: str, what: str, advice: str = "") -> None:
-        super().__init__(f"{where}: {what}" + (f"; {advice}" if advice else ""))
+    def __init__(self, where: str, what: str, advice: str = "", *, value: str | None = None) -> None:
+        named = "" if value is None else f"{json.dumps(value, ensure_ascii=False)} "
+        super().__init__(f"{where}: {named}{what}" + (f"; {advice}" if advice else ""))
         self.where = where
         self.what = what
         self.advice = advice
+        self.value = value
 
 
 class UsageError(UserError):

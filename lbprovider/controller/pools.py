@@ -29,6 +29,9 @@ from lbprovider.kube.ports import Api
 PERIOD: Final = 1.0
 """Seconds between two writes of one pool's status."""
 
+_SAID: Final = 10
+"""So many problems of one pool are said at once."""
+
 P = TypeVar("P", IPAddressPool, L2Advertisement)
 
 log = structlog.get_logger(__name__)
@@ -223,4 +226,6 @@ def _condition(obj: IPAddressPool | L2Advertisement, kind: str, holds: bool, rea
 
 
 def _sentences(problems: tuple[Problem, ...]) -> str:
-    return " ".join(problem.message for problem in problems)
+    """All problems; the first of many, as a condition's message has a bound, and nobody reads hundreds at once."""
+    more = f" And {len(problems) - _SAID} more." if len(problems) > _SAID else ""
+    return " ".join(problem.message for problem in problems[:_SAID]) + more

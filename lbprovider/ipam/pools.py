@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from lbprovider.api.meta import LabelSelector
+from lbprovider.api.meta import LabelExpression, LabelSelector
 from lbprovider.api.names import FORCE, IPAddress
 from lbprovider.api.pool import IPAddressPool, ServiceAllocation
 from lbprovider.errors import InvalidObject
@@ -23,7 +23,11 @@ _UNITS: Final = {
     "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0", re.ASCII)
+_LONGEST_DURATION: Final = 16
+"""Characters, as in the CRD; Python refuses to make a number of thousands of digits."""
 _PART: Final = re.compile(r"(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h)", re.ASCII)
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 _TAKES_VALUES: Final[Mapping[str, bool]] = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}
 """The operators of a label selector, and whether ``values`` goes with them."""
@@ -223,6 +227,9 @@ def _read(source: IPAddressPool) -> Pool | tuple[Problem, ...]:
     reuse_after = 0
     try:
         reuse_after = duration(spec.reuse_after, f"{where} spec.reuseAfter")
+    except InvalidObject as error:
+        problems.append(Problem(Reason.INVALID_SPEC, f"{error}."))
+    try:
         _check_pinning(spec.service_allocation, f"{where} spec.serviceAllocation")
     except InvalidObject as error:
         problems.append(Problem(Reason.INVALID_SPEC, f"{error}."))
@@ -265,8 +272,8 @@ def duration(text: str, where: str) -> int:
     Raises:
         InvalidObject: it isn't one.
     """
-    if not _DURATION.fullmatch(text.strip()):
-        raise InvalidObject(where, f"{text!r} is no duration", "write one as 90s, 10m or 1h30m")
+    if len(text) > _LONGEST_DURATION or not _DURATION.fullmatch(text):
+        raise InvalidObject(where, "is no duration: write one as 90s, 10m or 1h30m", value=text)
     total = 0
     for whole, fraction, unit in _PART.findall(text):
         total += int(whole + fraction) * _UNITS[unit] // 10 ** len(fraction)
@@ -278,6 +285,8 @@ def _check_pinning(pin: ServiceAllocation | None, where: str) -> None:
     if pin is None:
         return
     _once(pin.namespaces, f"{where}.namespaces")
+    for index, namespace in enumerate(pin.namespaces):
+        check_namespace(namespace, f"{where}.namespaces[{index}]")
     for name, selectors in (
         ("namespaceSelectors", pin.namespace_selectors),
         ("serviceSelectors", pin.service_selectors),
@@ -285,6 +294,16 @@ def _check_pinning(pin: ServiceAllocation | None, where: str) -> None:
         _once(selectors, f"{where}.{name}")
         for index, selector in enumerate(selectors):
             check_selector(selector, f"{where}.{name}[{index}]")
+
+
+def check_namespace(name: str, where: str) -> None:
+    """Refuses what no namespace can be called (an RFC 1123 label).
+
+    Raises:
+        InvalidObject: as it says.
+    """
+    if not _NAMESPACE.fullmatch(name):
+        raise InvalidObject(where, "is no name of a namespace: lower-case letters, digits and dashes", value=name)
 
 
 def check_selector(selector: LabelSelector, where: str) -> None:
@@ -296,14 +315,23 @@ def check_selector(selector: LabelSelector, where: str) -> None:
     _once(selector.match_expressions, f"{where}.matchExpressions")
     for index, expression in enumerate(selector.match_expressions):
         place = f"{where}.matchExpressions[{index}]"
-        takes_values = _TAKES_VALUES.get(expression.operator)
-        if takes_values is None:
-            known = ", ".join(_TAKES_VALUES)
-            raise InvalidObject(place, f"operator {expression.operator!r} is unknown", f"use one of {known}")
-        if takes_values != bool(expression.values):
-            need = "needs values" if takes_values else "takes no values"
-            raise InvalidObject(place, f"operator {expression.operator} {need}")
+        check_expression(expression, place)
         _once(expression.values, f"{place}.values")
+
+
+def check_expression(expression: LabelExpression, where: str) -> None:
+    """Refuses an operator that is unknown, or whose values are missing or too many.
+
+    Raises:
+        InvalidObject: as it says.
+    """
+    takes_values = _TAKES_VALUES.get(expression.operator)
+    if takes_values is None:
+        known = ", ".join(_TAKES_VALUES)
+        raise InvalidObject(where, f"operator {expression.operator!r} is unknown", f"use one of {known}")
+    if takes_values != bool(expression.values):
+        need = "needs values" if takes_values else "takes no values"
+        raise InvalidObject(where, f'operator {expression.operator} on "{expression.key}" {need}')
 
 
 def _once(items: Iterable[str | msgspec.Struct], where: str) -> None:

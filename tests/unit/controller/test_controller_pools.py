@@ -72,6 +72,19 @@ def test_a_bad_pool_is_refused_by_name_and_the_others_serve() -> None:
     run(story)
 
 
+def test_of_hundreds_of_bad_entries_a_condition_names_the_first_and_stays_storable() -> None:
+    async def story(world: World) -> None:
+        world.pool(*(f"2001:db8::{number:x}-2001:db8::" for number in range(1, 513)))
+        async with world.controller():
+            await settle()
+            (message,) = (one.message for one in pool(world).status.conditions if one.type == "Ready")
+            assert 'spec.addresses[9]: "2001:db8::a-2001:db8::" ends before it starts' in message
+            assert message.endswith(" And 502 more.")
+            assert len(message) < 32_768  # maxLength of the CRD
+
+    run(story)
+
+
 def test_a_pool_that_loses_a_live_address_keeps_announcing_it_and_says_so() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10")

@@ -137,7 +137,7 @@ def test_labels_of_service_and_namespace_pin() -> None:
         ({"ips": "10.0.0.5", "named": "lan"}, "10.0.0.5", ""),
         ({"named": "dmz"}, "10.1.0.0", ""),
         ({"named": "nil"}, "UnknownPool", "there are dmz, lan"),
-        ({"named": "broken"}, "PoolRefused", "'x'"),
+        ({"named": "broken"}, "PoolRefused", '"x" is none of'),
         ({"ips": "10.0.0.5", "named": "nil"}, "UnknownPool", "no IPAddressPool nil"),
         ({"ips": "10.0.0.5", "named": "dmz"}, "OutsideNamedPool", "10.0.0.5 is in pool lan"),
         ({"ips": "10.9.0.5", "named": "dmz"}, "OutsidePools", "10.9.0.5 is in no IPAddressPool"),

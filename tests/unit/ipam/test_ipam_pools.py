@@ -41,19 +41,28 @@ def test_defaults_are_auto_assign_on_and_buggy_addresses_in() -> None:
     ("bad", "reason", "said"),
     [
         (pool("lan"), "InvalidEntry", "spec.addresses: is empty"),
-        (pool("lan", "192.0.2.0/33"), "InvalidEntry", "spec.addresses[0]: '192.0.2.0/33'"),
-        (pool("lan", "192.0.2.1", "x"), "InvalidEntry", "spec.addresses[1]: 'x'"),
-        (pool("lan", "192.0.2.1", exclude_addresses=("y",)), "InvalidEntry", "spec.excludeAddresses[0]: 'y'"),
+        (pool("lan", "192.0.2.0/33"), "InvalidEntry", 'spec.addresses[0]: "192.0.2.0/33" is none of'),
+        (pool("lan", "192.0.2.1", "x"), "InvalidEntry", 'spec.addresses[1]: "x" is none of'),
+        (
+            pool("lan", "192.0.2.1", exclude_addresses=("y",)),
+            "InvalidEntry",
+            'spec.excludeAddresses[0]: "y" is none of',
+        ),
         (pool("", "192.0.2.1"), "InvalidSpec", "no metadata.name"),
         (pool("lan", "192.0.2.0/24", "192.0.2.9"), "Overlapping", "192.0.2.0-192.0.2.255 and 192.0.2.9 overlap"),
         (pool("lan", "192.0.2.1-192.0.2.9", "192.0.2.8/29"), "Overlapping", "overlap"),
         (pool("lan", "2001:db8::/64", "2001:db8::1-2001:db8::2"), "Overlapping", "overlap"),
         (pool("lan", "192.0.2.1", "192.0.2.1"), "Overlapping", "192.0.2.1 and 192.0.2.1 overlap"),
-        (pool("lan", "192.0.2.1", reuse_after="soon"), "InvalidSpec", "spec.reuseAfter: 'soon' is no duration"),
+        (pool("lan", "192.0.2.1", reuse_after="soon"), "InvalidSpec", 'spec.reuseAfter: "soon" is no duration'),
         (
             pool("lan", "192.0.2.1", pin=ServiceAllocation(namespaces=("a", "b", "a"))),
             "InvalidSpec",
             "spec.serviceAllocation.namespaces[2]: is there twice",
+        ),
+        (
+            pool("lan", "192.0.2.1", pin=ServiceAllocation(namespaces=("a", "Shop"))),
+            "InvalidSpec",
+            'spec.serviceAllocation.namespaces[1]: "Shop" is no name of a namespace',
         ),
         (
             pool("lan", "192.0.2.1", pin=ServiceAllocation(service_selectors=(A, B, A))),
@@ -91,12 +100,12 @@ def test_defaults_are_auto_assign_on_and_buggy_addresses_in() -> None:
         (
             pool("lan", "192.0.2.1", pin=ServiceAllocation(service_selectors=(expression("k", "In"),))),
             "InvalidSpec",
-            "needs values",
+            'operator In on "k" needs values',
         ),
         (
             pool("lan", "192.0.2.1", pin=ServiceAllocation(service_selectors=(expression("k", "Exists", "x"),))),
             "InvalidSpec",
-            "takes no values",
+            'operator Exists on "k" takes no values',
         ),
     ],
 )
@@ -110,8 +119,9 @@ def test_a_bad_pool_is_refused_and_the_others_count(bad: IPAddressPool, reason: 
 
 
 def test_all_that_is_wrong_with_a_pool_is_said_at_once() -> None:
-    assert problems(pool("lan", "x", "y", exclude_addresses=("z",), reuse_after="?")) == {
-        "lan": ["InvalidEntry", "InvalidEntry", "InvalidEntry", "InvalidSpec"]
+    pinned = ServiceAllocation(namespaces=("Shop",))
+    assert problems(pool("lan", "x", "y", exclude_addresses=("z",), reuse_after="?", pin=pinned)) == {
+        "lan": ["InvalidEntry", "InvalidEntry", "InvalidEntry", "InvalidSpec", "InvalidSpec"]
     }
 
 
@@ -251,13 +261,22 @@ def test_the_order_is_pinned_by_priority_then_pinned_without_then_general_by_nam
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("0s", 0), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("500ms", 0.5), (" 2m ", 120)],
+    [
+        ("0", 0),
+        ("0s", 0),
+        ("90s", 90),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("500ms", 0.5),
+        ("1.5\u00b5s", 1.5e-6),
+    ],
 )
 def test_durations_are_those_of_kubernetes(text: str, seconds: float) -> None:
     assert duration(text, "here") == int(seconds * 10**9)
 
 
-@pytest.mark.parametrize("text", ["", "5", "-5m", "10 m", "1d", "m", "1h-2m", "٣s"])
+@pytest.mark.parametrize("text", ["", "5", "-5m", "10 m", " 2m", "2m\n", "1d", "m", "1h-2m", "٣s", "9" * 5000 + "s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidObject, match="is no duration"):
         duration(text, "here")

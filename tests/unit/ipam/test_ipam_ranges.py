@@ -36,52 +36,79 @@ def test_an_entry_is_a_cidr_a_range_or_an_address(entry: str, first: str, last: 
     )
 
 
+NOTHING = "is none of: a CIDR (192.0.2.0/24), a range (192.0.2.10-192.0.2.20), an address (192.0.2.10), IPv4 or IPv6"
+HOST_BITS = "has bits set behind its prefix length: write the network"
+MIXED = "mixes IPv4 and IPv6: start and end of a range are of one family"
+UNREACHABLE = "holds loopback, multicast, link-local, broadcast or unspecified addresses"
+
+
 @pytest.mark.parametrize(
     ("entry", "what", "advice"),
     [
-        ("", "lacks an address", "192.0.2.0/24"),
-        ("lan", "'lan' is not an IP address", "192.0.2.0/24"),
-        ("192.0.2", "'192.0.2' is not an IP address", ""),
-        ("192.0.2.01", "not an IP address", ""),
-        ("192.0.2.256", "not an IP address", ""),
-        ("192.0.2.0/33", "'33' is no prefix length", "0 to 32"),
-        ("2001:db8::/129", "'129' is no prefix length", "0 to 128"),
-        ("192.0.2.0/", "'' is no prefix length", ""),
-        ("192.0.2.0/024", "'024' is no prefix length", ""),
-        ("192.0.2.0/255.255.255.0", "no prefix length", ""),
-        ("192.0.2.0/24/24", "no prefix length", ""),
-        ("192.0.2.5/24", "host bits", "192.0.2.0/24 for the subnet"),
-        ("192.0.2.5/24", "host bits", "192.0.2.5-192.0.2.255"),
-        ("192.0.2.20-192.0.2.10", "starts after its end", "write 192.0.2.10-192.0.2.20"),
-        ("2001:db8::9-2001:db8::1", "starts after its end", "write 2001:db8::1-2001:db8::9"),
-        ("192.0.2.1-2001:db8::1", "mixes IPv4 and IPv6", "two entries"),
-        ("192.0.2.10-20", "'20' is not an IP address", "192.0.2.10-192.0.2.20"),
-        ("192.0.2.10-", "lacks an address", ""),
-        ("192.0.2.1-192.0.2.2-192.0.2.3", "is no range", "start-end"),
-        ("192.0.2.0/25-192.0.2.255", "mixes a CIDR and a range", "two entries"),
-        ("2001:db8::1%eth0", "has a zone", "write 2001:db8::1"),
-        ("0.0.0.0/0", "every address there is", "free addresses of the LAN"),
-        ("::/0", "every address there is", ""),
-        ("0.0.0.1", "'this network'", ""),
-        ("127.0.0.1", "loopback", ""),
-        ("126.0.0.0-128.0.0.0", "loopback", ""),
-        ("169.254.1.0/24", "link-local", ""),
-        ("224.0.0.0/24", "multicast", ""),
-        ("255.255.255.255", "broadcast", ""),
-        ("::", "unspecified", ""),
-        ("::1", "loopback", ""),
-        ("fe80::/64", "link-local", ""),
-        ("ff02::1", "multicast", ""),
-        ("::ffff:192.0.2.1", "IPv4-mapped", "IPv4"),
+        ("", NOTHING, ""),
+        (" ", NOTHING, ""),
+        ("lan", NOTHING, ""),
+        ("192.0.2", NOTHING, ""),
+        ("192.0.2.01", NOTHING, ""),
+        ("192.0.2.256", NOTHING, ""),
+        ("\u00a0192.0.2.1", NOTHING, ""),
+        ("192.0.2.1\v", NOTHING, ""),
+        ("\u0661.2.3.4", NOTHING, ""),
+        ("192.0.2.0/33", NOTHING, "'33' is no prefix length, IPv4 has 0 to 32"),
+        ("2001:db8::/129", NOTHING, "'129' is no prefix length, IPv6 has 0 to 128"),
+        ("192.0.2.0/", NOTHING, "'' is no prefix length"),
+        ("192.0.2.0/024", NOTHING, "'024' is no prefix length"),
+        ("192.0.2.0/255.255.255.0", NOTHING, "is no prefix length"),
+        ("192.0.2.0/24/24", NOTHING, "is no prefix length"),
+        ("192.0.2.0/" + "9" * 5000, NOTHING, "is no prefix length"),
+        ("192.0.2.0 /24", NOTHING, "'192.0.2.0 ' is no address"),
+        ("192.0.2/24", NOTHING, "'192.0.2' is no address"),
+        ("192.0.2.10-20", NOTHING, "write 192.0.2.10-192.0.2.20 if that is meant"),
+        ("192.0.2.10-\u0662", NOTHING, "'\u0662' is no address"),
+        ("192.0.2.10-", NOTHING, "an address is missing"),
+        ("192.0.2.1-192.0.2.2-192.0.2.3", NOTHING, "a range has one dash"),
+        ("192.0.2.0/25-192.0.2.255", NOTHING, "a CIDR and a range are two entries"),
+        ("2001:db8::1%eth0", NOTHING, "write 2001:db8::1 without its zone"),
+        ("::ffff:192.0.2.1", NOTHING, "write 192.0.2.1"),
+        ("::ffff:c000:201", NOTHING, "write 192.0.2.1"),
+        ("::ffff:0:0/96", NOTHING, "::ffff:0:0 is an IPv4-mapped address"),
+        ("192.0.2.5/24", HOST_BITS, "the network is 192.0.2.0/24, its rest from there 192.0.2.5-192.0.2.255"),
+        ("192.0.2.20-192.0.2.10", "ends before it starts: write 192.0.2.10-192.0.2.20", ""),
+        ("2001:db8::9-2001:DB8::1", "ends before it starts: write 2001:DB8::1-2001:db8::9", ""),
+        ("2001:db8:1:: - 2001:db8::1", "ends before it starts: write 2001:db8::1-2001:db8:1::", ""),
+        ("192.0.2.1-2001:db8::1", MIXED, ""),
+        ("0.0.0.0/0", UNREACHABLE, "every address there is"),
+        ("::/0", UNREACHABLE, "write the free addresses of the LAN"),
+        ("0.0.0.1", UNREACHABLE, "0.0.0.0/8 are addresses of 'this network'"),
+        ("127.0.0.1", UNREACHABLE, "127.0.0.0/8 are loopback"),
+        ("126.0.0.0-128.0.0.0", UNREACHABLE, "loopback"),
+        ("126.0.0.0/7", UNREACHABLE, "loopback"),
+        ("169.254.1.0/24", UNREACHABLE, "169.254.0.0/16 are link-local"),
+        ("224.0.0.0/24", UNREACHABLE, "multicast"),
+        ("255.255.255.255", UNREACHABLE, "broadcast"),
+        ("::", UNREACHABLE, "unspecified"),
+        ("::1", UNREACHABLE, "loopback"),
+        ("::fffe:0:0/95", UNREACHABLE, "::ffff:0:0/96 are IPv4-mapped"),
+        ("fe80::/64", UNREACHABLE, "link-local"),
+        ("2001:db8::-fec0::", UNREACHABLE, "link-local"),
+        ("ff02::1", UNREACHABLE, "multicast"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_was(entry: str, what: str, advice: str) -> None:
     with pytest.raises(InvalidObject) as caught:
         parse(entry, "IPAddressPool lb/lan spec.addresses[0]")
-    said = str(caught.value)
-    assert said.startswith(f"IPAddressPool lb/lan spec.addresses[0]: {entry.strip()!r}")
-    assert what in said
-    assert advice in said
+    error = caught.value
+    assert (error.where, error.value) == ("IPAddressPool lb/lan spec.addresses[0]", entry)
+    assert error.what.startswith(what)
+    assert advice in error.advice
+    assert bool(advice) == bool(error.advice)
+
+
+def test_a_refusal_reads_as_one_sentence() -> None:
+    with pytest.raises(InvalidObject) as caught:
+        parse("192.0.2.10-20", "spec.addresses[0]")
+    advice = "write 192.0.2.10-192.0.2.20 if that is meant"
+    assert str(caught.value) == f'spec.addresses[0]: "192.0.2.10-20" {NOTHING}; {advice}'
 
 
 BASE = int(ip_address("192.0.2.0"))
