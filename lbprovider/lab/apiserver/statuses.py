@@ -41,7 +41,7 @@ class Refusal(Exception):
 
     Args:
         code: the HTTP status.
-        reason: the machine's word, as ``NotFound``.
+        reason: the machine's word, as ``NotFound``; empty where a kube-apiserver has none.
         message: the sentence.
         details: as meta/v1 StatusDetails has them: name, group, kind, uid, causes, retryAfterSeconds.
     """
@@ -61,9 +61,10 @@ class Refusal(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         }
+        if self.reason:
+            status["reason"] = self.reason
         if self.details is not None:
             status["details"] = dict(self.details)
         return status
