@@ -50,4 +50,4 @@ def fetch(client: Namespace, address: Address, port: int = 80, timeout: float = 
     try:
         return Answer(**json.loads(content))
     except (ValueError, TypeError) as error:
-        raise ConnectionError(f"{address} port {port} is none of the lab's servers: {content[:80]!r}") from error
+        raise ConnectionError(f"{address} port {port} said what no server of the lab says: {content[:80]!r}") from error
