@@ -1,0 +1,171 @@
+"""The lab's sandbox as a test starts it, interrupts it, and looks whether anything of it is left."""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from lbprovider.lab.waiting import until
+
+INNER: Final = Path(__file__).with_name("sandbox_inner.py")
+_RUN: Final = """
+import sys
+from lbprovider.lab import sandbox
+sandbox.GRACE = float(sys.argv[2])
+sys.exit(sandbox.run(sys.argv[4:], outlive=sys.argv[3] == "outlive", program=(sys.executable, sys.argv[1])))
+"""
+_MARK: Final = "LBPROVIDER_TEST_RUN"
+_NAMESPACES: Final = ("user", "net", "mnt", "pid")
+PATIENCE: Final = 20.0
+
+
+def sandboxed(*arguments: str, grace: float = 15, outlive: bool = False) -> list[str]:
+    """The command line of the stand-in for ``lbprovider lab``; its verbs are in ``sandbox_inner.py``."""
+    return [sys.executable, "-c", _RUN, str(INNER), str(grace), "outlive" if outlive else "with parent", *arguments]
+
+
+class Run:
+    """A program that makes a sandbox; a context manager that ends it, whatever became of the test.
+
+    Args:
+        argv: its command line.
+        temporary: its ``TMPDIR``.
+        stdin: its standard input.
+    """
+
+    def __init__(self, argv: Sequence[str], temporary: Path, stdin: int = subprocess.DEVNULL) -> None:
+        self._mark = f"{_MARK}={secrets.token_hex(8)}".encode()
+        name, _, value = self._mark.decode().partition("=")
+        self._pinned: dict[tuple[int, int], int] = {}
+        self.output = temporary / f"output-{value}"
+        self.temporary = temporary
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, name: value, "TMPDIR": str(temporary)},
+                process_group=0,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in (self.process.pid, *self.left()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+        while self._pinned:
+            os.close(self._pinned.popitem()[1])
+
+    # --- what it does
+
+    @property
+    def text(self) -> str:
+        """What it has written so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def says(self, words: str) -> None:
+        """Wait for these words; AssertionError when it ends without."""
+
+        def said() -> bool:
+            # Asked in this order, or the last words could be missed.
+            ended = self.process.poll() is not None
+            found = words in self.text
+            assert found or not ended, f"ended with {self.process.returncode} without {words!r}:\n{self.text}"
+            return found
+
+        until(said, f"it says {words!r}")
+        self.pin()
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    # --- what is in it
+
+    def pin(self) -> None:
+        """Hold on to the namespaces that its processes are in, so that their numbers mean nothing else meanwhile."""
+        for pid in self._marked():
+            for kind in _NAMESPACES:
+                link = Path(f"/proc/{pid}/ns/{kind}")
+                with contextlib.suppress(OSError):  # it has just ended
+                    key = _inode(link)
+                    if key not in self._pinned and key != _inode(Path(f"/proc/self/ns/{kind}")):
+                        self._pinned[key] = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def pinned(self) -> int:
+        """How many namespaces of its own it has been seen in."""
+        return len(self._pinned)
+
+    def left(self) -> list[int]:
+        """The processes that it has started or that are in its namespaces, other than itself."""
+        found = set(self._marked())
+        for pid in _pids():
+            for kind in _NAMESPACES:
+                with contextlib.suppress(OSError):  # it has just ended, or is another user's
+                    if _inode(Path(f"/proc/{pid}/ns/{kind}")) in self._pinned:
+                        found.add(pid)
+        return sorted(found - {self.process.pid})
+
+    def _marked(self) -> Iterator[int]:
+        for pid in _pids():
+            with contextlib.suppress(OSError):  # the same
+                if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    yield pid
+
+    def outer(self) -> int:
+        """The process that supervises the sandbox, by the name of its directory."""
+        (directory,) = self.directories()
+        return int(directory.name.split("-")[4])
+
+    def below(self, levels: int) -> int:
+        """The process so many levels below the outer one: 1 is unshare, 2 is pid 1 of the sandbox, 3 is the inner."""
+        pid = self.outer()
+        for _ in range(levels):
+            (pid,) = _children(pid)
+        return pid
+
+    def directories(self) -> list[Path]:
+        return sorted(self.temporary.glob("lbprovider-lab-*"))
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _pids() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def _children(pid: int) -> list[int]:
+    def parent(of: int) -> int:
+        try:
+            status = Path(f"/proc/{of}/stat").read_text(encoding="utf-8")
+        except OSError:  # it has just ended
+            return 0
+        return int(status.rpartition(")")[2].split()[1])
+
+    return [each for each in _pids() if parent(each) == pid]
+
+
+def machine() -> Mapping[str, frozenset[str]]:
+    """What a lab could leave on the machine itself: interfaces, and names of network namespaces."""
+    names = Path("/run/netns")
+    return {
+        "interfaces": frozenset(each.name for each in Path("/sys/class/net").iterdir()),
+        "names": frozenset(each.name for each in names.iterdir()) if names.is_dir() else frozenset(),
+    }
