@@ -1,49 +1,19 @@
-"""Our kinds on a real API server: what of them is status, and what kubectl shows."""
+"""Our kinds as an administrator with kubectl meets them on a real API server."""
 
+import json
 from typing import Any
 
 import pytest
 
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
-from tests.e2e.kinds import KINDS, LAN, THREE, Stored, claim, path, said
-from tests.e2e.rig.api import Api, ApiError, Object
+from tests.contract.kinds import KINDS, STATUSES, Stored, body, path
+from tests.e2e.rig import ours
+from tests.e2e.rig.api import Api
 from tests.e2e.rig.cluster import NAMESPACE, Cluster
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 
 
-READY = {
-    "type": "Ready",
-    "status": "True",
-    "reason": "Accepted",
-    "message": "",
-    "lastTransitionTime": "2025-01-01T00:00:00Z",
-    "observedGeneration": 1,
-}
-STATUSES: dict[Resource[Any], tuple[str, Object, Object]] = {
-    POOLS: (
-        "lan",
-        {"addresses": ["192.0.2.0/24"]},
-        {"ipv4": {"total": 256, "assigned": 3, "available": 253}, "conditions": [READY]},
-    ),
-    ADVERTISEMENTS: ("lan", {"interfaces": ["eth0"]}, {"pools": ["lan"], "conditions": [READY]}),
-    SEGMENTS: (
-        "192.0.2.0-24",
-        {**LAN, "version": 3, "lists": [THREE]},
-        {"live": 2, "members": 3, "conditions": [READY]},
-    ),
-    ALLOCATIONS: (
-        "192.0.2.10",
-        {"address": "192.0.2.10", "pool": "lan", "segment": "192.0.2.0-24", "services": [claim("1")]},
-        {
-            "leader": "n1",
-            "interface": "eth0",
-            "mac": "02:00:00:00:00:01",
-            "since": "2025-01-01T00:00:00Z",
-            "conditions": [READY],
-        },
-    ),
-}
 COLUMNS: dict[Resource[Any], dict[str, str]] = {
     POOLS: {
         "NAME": "lan",
@@ -73,27 +43,6 @@ COLUMNS: dict[Resource[Any], dict[str, str]] = {
     },
 }
 BY_STATUS = pytest.mark.parametrize("kind", KINDS, ids=str)
-
-
-@BY_STATUS
-def test_a_status_is_written_by_its_own_path_only(api: Api, stored: Stored, kind: Resource[Any]) -> None:
-    name, spec, status = STATUSES[kind]
-    made = stored(kind, spec, name)
-    generation = made["metadata"]["generation"]
-    untouched = api.patch(path(kind, name), {"status": status})
-    assert untouched.get("status", {}).get("conditions") is None
-    written = api.patch(path(kind, name, "status"), {"status": status, "spec": {"pool": "ignored"}})
-    assert (written["status"], written["spec"]) == (status, made["spec"])
-    assert written["metadata"]["generation"] == generation
-
-
-@BY_STATUS
-def test_a_condition_is_one_for_each_type(api: Api, stored: Stored, kind: Resource[Any]) -> None:
-    name, spec, _ = STATUSES[kind]
-    stored(kind, spec, name)
-    with pytest.raises(ApiError) as error:
-        api.patch(path(kind, name, "status"), {"status": {"conditions": [READY, READY]}})
-    assert 'status.conditions[1]: Duplicate value: {"type":"Ready"}' in said(error.value)
 
 
 @BY_STATUS
@@ -134,3 +83,18 @@ def test_kubectl_explain_reads_well(cluster: Cluster) -> None:
     assert "each entry a CIDR (192.0.2.0/24), a range (192.0.2.10-192.0.2.20) or a single address" in text
     for kind in KINDS:
         assert "<no description>" not in cluster.kubectl("explain", kind.plural, "--recursive=false")
+
+
+@pytest.mark.usefixtures("api")
+def test_all_that_is_shipped_and_every_example_is_taken(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "--dry-run=server", "-k", str(ours.CONFIG / "default"))
+    for example in sorted((ours.CONFIG.parent / "examples").glob("*.yaml")):
+        applied = cluster.kubectl("apply", "--dry-run=server", "-f", str(example))
+        assert applied.count("created (server dry run)") >= 3, example.name
+
+
+def test_a_field_that_is_not_there_is_refused(cluster: Cluster, api: Api) -> None:
+    misspelt = body(POOLS, {"addresses": ["192.0.2.1"], "autoassign": False})
+    with pytest.raises(RuntimeError, match=r'unknown field "spec\.autoassign"'):
+        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(misspelt))
+    assert api.items(path(POOLS)) == []

@@ -4,6 +4,7 @@ import functools
 import http
 import itertools
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -48,9 +49,13 @@ def test_the_control_plane_is_up_and_every_node_is_ready(cluster: Cluster) -> No
 
 
 def test_a_node_reaches_the_api_server_at_the_address_of_its_service(cluster: Cluster) -> None:
-    token = cluster.token_of("default", "kube-system")
+    token = eventually(lambda: cluster.token_of("default", "kube-system"), "kube-system has its ServiceAccount")
+
+    def dial() -> socket.socket:
+        return socket.create_connection((str(API_SERVICE), 443), timeout=30)
+
     for node in cluster.lan.nodes.values():
-        api = Api(node.namespace, str(API_SERVICE), 443, cluster.authority, token)
+        api = Api(functools.partial(node.namespace.run, dial), str(API_SERVICE), cluster.authority, token)
         ready = functools.partial(api.text, "/readyz")
         assert eventually(ready, f"{node.name} reaches {API_SERVICE}") == "ok"
         api.close()

@@ -1,4 +1,4 @@
-"""Our kinds on a real API server: which pools and advertisements it takes, and how it says what is wrong with one."""
+"""Our kinds: which pools and advertisements the API server takes, and how it says what is wrong with one."""
 
 import json
 from typing import Any
@@ -6,12 +6,8 @@ from typing import Any
 import pytest
 
 from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
-from tests.e2e.kinds import KINDS, body, path, refused, taken
-from tests.e2e.rig import ours
+from tests.contract.kinds import KINDS, refused, taken
 from tests.e2e.rig.api import Api, Object
-from tests.e2e.rig.cluster import Cluster
-
-pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -20,14 +16,6 @@ def test_the_api_server_takes_the_schema_and_the_cost_of_its_rules(api: Api, kin
     conditions = {each["type"]: each["status"] for each in crd["status"]["conditions"]}
     assert (conditions["Established"], conditions["NamesAccepted"]) == ("True", "True")
     assert "NonStructuralSchema" not in conditions
-
-
-@pytest.mark.usefixtures("api")
-def test_all_that_is_shipped_and_every_example_is_taken(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "--dry-run=server", "-k", str(ours.CONFIG / "default"))
-    for example in sorted((ours.CONFIG.parent / "examples").glob("*.yaml")):
-        applied = cluster.kubectl("apply", "--dry-run=server", "-f", str(example))
-        assert applied.count("created (server dry run)") >= 3, example.name
 
 
 NOTHING_AT_ALL = "is none of: a CIDR (192.0.2.0/24), a range (192.0.2.10-192.0.2.20), an address (192.0.2.10)"
@@ -208,13 +196,6 @@ def test_a_pool_may_have_all_there_is(api: Api) -> None:
         },
     }
     assert taken(api, POOLS, spec) == spec
-
-
-def test_a_field_that_is_not_there_is_refused_by_kubectl(cluster: Cluster, api: Api) -> None:
-    misspelt = body(POOLS, {"addresses": ["192.0.2.1"], "autoassign": False})
-    with pytest.raises(RuntimeError, match=r'unknown field "spec\.autoassign"'):
-        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(misspelt))
-    assert api.items(path(POOLS)) == []
 
 
 @pytest.mark.parametrize(

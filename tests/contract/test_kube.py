@@ -1,78 +1,33 @@
-"""The API room against a real kube-apiserver: the contract that the fake keeps too, and what no fake can show."""
+"""The API room against an API server: the contract that the fake keeps too, and what no fake can show."""
 
 import asyncio
-import itertools
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
 from lbprovider.api.core import Lease, LeaseSpec
 from lbprovider.api.meta import Object, ObjectMeta
-from lbprovider.api.resources import ALLOCATIONS, LEASES, NODES, SECRETS, SERVICES
+from lbprovider.api.resources import ALLOCATIONS, EVENTS, LEASES, NODES, SECRETS, SERVICES
 from lbprovider.errors import Forbidden, Invalid, KindMissing, LeaseLost, Unauthorized
-from lbprovider.kube.access import Access, from_kubeconfig, in_cluster
+from lbprovider.kube.access import in_cluster
 from lbprovider.kube.client import PAGE, Client
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.lease import LeaderLease
 from lbprovider.kube.node_lease import NodeLease
 from lbprovider.kube.ports import Bookmark, Deleted, Unreadable
 from lbprovider.kube.reflector import Reflector
-from lbprovider.lab.lan import CONTROL
-from lbprovider.net.namespaces import Namespace
+from lbprovider.lab.provider import CONTROLLER, SPEAKER
+from lbprovider.lab.provider import NAMESPACE as SYSTEM
 from tests.contract.kube_api import CASES, Case, a_version_too_old_is_gone
-from tests.e2e.rig import ours
-from tests.e2e.rig.cluster import API_PORT, NAMESPACE, Cluster
+from tests.contract.servers import NODE, Server
 from tests.e2e.rig.report import Report
-
-pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
-
-T = TypeVar("T")
-POD = {"KUBERNETES_SERVICE_HOST": str(CONTROL), "KUBERNETES_SERVICE_PORT": str(API_PORT)}
-_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Door:
-    """Runs coroutines beside the API server, on a thread of their own."""
-
-    cluster: Cluster
-    thread: Namespace
-
-    def use(self, story: Callable[[Client], Awaitable[T]], access: Access | None = None) -> T:
-        async def main() -> T:
-            chosen = access or await from_kubeconfig(self.cluster.kubeconfig, {})
-            async with Client(chosen, user_agent="lbprovider-test") as api:
-                return await story(api)
-
-        return self.thread.run(lambda: asyncio.run(main()))
-
-    def account(self, name: str) -> Path:
-        return self.cluster.service_account_directory(f"kube-{name}", name)
-
-
-@pytest.fixture(scope="module")
-def door(cluster: Cluster) -> Iterator[Door]:
-    ours.install(cluster)
-    thread = Namespace(cluster.lan.control.name)
-    try:
-        yield Door(cluster, thread)
-    finally:
-        thread.close()
-
-
-@pytest.fixture
-def namespace(door: Door) -> str:
-    name = f"kube-{next(_numbers)}"
-    door.cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    return name
 
 
 def lease(namespace: str, name: str) -> Lease:
@@ -80,11 +35,11 @@ def lease(namespace: str, name: str) -> Lease:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_contract(door: Door, namespace: str, case: Case) -> None:
-    door.use(lambda api: case(api, namespace))
+def test_contract(server: Server, namespace: str, case: Case) -> None:
+    server.use(lambda api: case(api, namespace))
 
 
-def test_a_long_list_comes_in_pages_and_a_watch_goes_on_from_it(door: Door, namespace: str, report: Report) -> None:
+def test_a_long_list_comes_in_pages_and_a_watch_goes_on_from_it(server: Server, namespace: str, report: Report) -> None:
     count = 2 * PAGE + 1
 
     async def story(api: Client) -> float:
@@ -106,11 +61,11 @@ def test_a_long_list_comes_in_pages_and_a_watch_goes_on_from_it(door: Door, name
         assert event.object.metadata.name == "l7"
         return took
 
-    report(f"{count} Leases listed in {1000 * door.use(story):.0f} ms")
+    report(f"{count} Leases listed in {1000 * server.use(story):.0f} ms")
 
 
-def test_what_a_service_account_may_not_is_said_with_its_role(door: Door) -> None:
-    access = in_cluster(door.account(ours.SPEAKER), POD)
+def test_what_a_service_account_may_not_is_said_with_its_role(server: Server) -> None:
+    access = in_cluster(server.account(SPEAKER), server.environ)
 
     async def story(api: Client) -> None:
         await api.list(SECRETS)
@@ -118,21 +73,21 @@ def test_what_a_service_account_may_not_is_said_with_its_role(door: Door) -> Non
     with pytest.raises(
         Forbidden, match=r"may not list secrets: .*lbprovider-speaker.* a ClusterRole bound to that user"
     ):
-        door.use(story, access)
+        server.use(story, access)
 
 
-def test_a_bad_token_is_not_accepted(door: Door) -> None:
-    directory = door.account(ours.SPEAKER)
+def test_a_bad_token_is_not_accepted(server: Server) -> None:
+    directory = server.account(SPEAKER)
     (directory / "token").write_text("nonsense")
 
     async def story(api: Client) -> None:
         await api.list(NODES)
 
     with pytest.raises(Unauthorized, match="doesn't accept our credentials"):
-        door.use(story, in_cluster(directory, POD))
+        server.use(story, in_cluster(directory, server.environ))
 
 
-def test_a_missing_crd_is_no_missing_object(door: Door) -> None:
+def test_a_missing_crd_is_no_missing_object(server: Server) -> None:
     other = replace(ALLOCATIONS, plural="nosuchthings", kind="NoSuchThing")
 
     async def story(api: Client) -> None:
@@ -143,19 +98,19 @@ def test_a_missing_crd_is_no_missing_object(door: Door) -> None:
         with pytest.raises(KindMissing, match="recent enough"):
             await api.list(elsewhere)
 
-    door.use(story)
+    server.use(story)
 
 
-def test_what_a_schema_refuses_is_said_in_the_servers_words(door: Door) -> None:
+def test_what_a_schema_refuses_is_said_in_the_servers_words(server: Server) -> None:
     async def story(api: Client) -> None:
         bad = IPAllocation(metadata=ObjectMeta(name="Not-A-Name"), spec=IPAllocationSpec(address="", pool=""))
         await api.create(ALLOCATIONS, bad)
 
     with pytest.raises(Invalid, match=r"metadata\.name"):
-        door.use(story)
+        server.use(story)
 
 
-def test_a_reflector_outlives_a_restart_of_the_api_server(door: Door, namespace: str, report: Report) -> None:
+def test_a_reflector_outlives_a_restart_of_the_api_server(server: Server, namespace: str, report: Report) -> None:
     sink = Names()
     synced, stale, back = threading.Event(), threading.Event(), threading.Event()
 
@@ -174,21 +129,20 @@ def test_a_reflector_outlives_a_restart_of_the_api_server(door: Door, namespace:
         running.cancel()
         return time.monotonic() - began
 
-    # The server is started on this thread: what a thread has started ends with it.
     with ThreadPoolExecutor(1) as beside:
-        told = beside.submit(door.use, story)
+        told = beside.submit(server.use, story)
         assert synced.wait(20)
-        door.cluster.apiserver.kill()
+        server.kill()
         assert stale.wait(20)
-        door.cluster.restart_apiserver()
+        server.start()
         back.set()
         took = told.result()
     assert sink.names == {"before", "after"}
     report(f"caught up {took:.1f} s after the API server was back")
-    door.use(lambda api: a_version_too_old_is_gone(api, namespace))
+    server.use(lambda api: a_version_too_old_is_gone(api, namespace))
 
 
-def test_leadership_passes_on(door: Door, namespace: str) -> None:
+def test_leadership_passes_on(server: Server, namespace: str) -> None:
     async def story(api: Client) -> None:
         a, b = (LeaderLease(api, namespace=namespace, name="leader", identity=name) for name in "ab")
         await a.acquire()
@@ -205,26 +159,26 @@ def test_leadership_passes_on(door: Door, namespace: str) -> None:
         with pytest.raises(LeaseLost, match="was deleted"):
             await b.keep()
 
-    door.use(story)
+    server.use(story)
 
 
-def test_a_speaker_registers_with_its_own_rights(door: Door) -> None:
-    node = next(iter(door.cluster.lan.nodes))
-    access = in_cluster(door.account(ours.SPEAKER), POD)
+def test_a_speaker_registers_with_its_own_rights(server: Server) -> None:
+    access = in_cluster(server.account(SPEAKER), server.environ)
 
     async def story(api: Client) -> list[int]:
-        return [await NodeLease(api, namespace=NAMESPACE, node=node).start() for _ in range(2)]
+        return [await NodeLease(api, namespace=SYSTEM, node=NODE).start() for _ in range(2)]
 
-    first, second = door.use(story, access)
+    first, second = server.use(story, access)
     assert second == first + 1
-    stored = door.cluster.api.get(LEASES.path(NAMESPACE, node))
+    stored = server.api.get(LEASES.path(SYSTEM, NODE))
     owner = stored["metadata"]["ownerReferences"][0]
-    assert owner["uid"] == door.cluster.api.get(NODES.path(name=node))["metadata"]["uid"]
+    assert owner["uid"] == server.api.get(NODES.path(name=NODE))["metadata"]["uid"]
 
 
-def test_kubectl_describe_shows_events_and_their_count(door: Door, namespace: str) -> None:
-    access = in_cluster(door.account(ours.CONTROLLER), POD)
-    door.cluster.kubectl("create", "service", "loadbalancer", "web", "--tcp=80", "--namespace", namespace)
+def test_events_are_counted(server: Server, namespace: str) -> None:
+    access = in_cluster(server.account(CONTROLLER), server.environ)
+    ports = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+    made = server.api.create(SERVICES.path(namespace), {"metadata": {"name": "web"}, "spec": ports})
     now = 0.0
 
     async def story(api: Client) -> None:
@@ -232,18 +186,21 @@ def test_kubectl_describe_shows_events_and_their_count(door: Door, namespace: st
         service = await api.get(SERVICES, "web", namespace=namespace)
         recorder = Recorder(api, component="lbprovider-controller", instance="test", clock=lambda: now)
         running = asyncio.create_task(recorder.run())
-        for _ in range(2):
+        for written in (3, 6):
             now += 1000
             for _ in range(3):
                 recorder.event(SERVICES, service, "Warning", "PoolExhausted", "no address is free")
-            await asyncio.sleep(1)
+            await _until(partial(_counted, server, namespace, written))
         running.cancel()
 
-    door.use(story, access)
-    described = door.cluster.kubectl("describe", "service", "web", "--namespace", namespace)
-    assert "PoolExhausted" in described
-    assert "(x6 over" in described
-    assert "lbprovider-controller" in described
+    server.use(story, access)
+    about = f"involvedObject.uid={made['metadata']['uid']},involvedObject.name=web,involvedObject.kind=Service"
+    (event,) = server.api.items(f"{EVENTS.path(namespace)}?fieldSelector={about}")
+    assert (event["reason"], event["source"]["component"]) == ("PoolExhausted", "lbprovider-controller")
+
+
+def _counted(server: Server, namespace: str, count: int) -> bool:
+    return [event["count"] for event in server.api.items(EVENTS.path(namespace))] == [count]
 
 
 class Names:

@@ -1,4 +1,4 @@
-"""Our kinds on a real API server: Segments and IPAllocations, whose rules keep two owners apart."""
+"""Our kinds: Segments and IPAllocations, whose rules keep two owners apart."""
 
 import http
 from concurrent.futures import ThreadPoolExecutor
@@ -6,10 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
-from tests.e2e.kinds import LAN, THREE, Stored, body, claim, path, refused, said, taken
+from tests.contract.kinds import LAN, THREE, Stored, body, claim, path, refused, said, taken
 from tests.e2e.rig.api import Api, ApiError, Object
-
-pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 
 
 def test_a_segment_begins_with_nothing_but_its_lan(api: Api) -> None:

@@ -3,14 +3,15 @@
 import http
 import itertools
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 
 from lbprovider.api.names import API_VERSION
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
+from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig.api import Api, ApiError, Object
-from tests.e2e.rig.cluster import NAMESPACE
 
 KINDS: Final[tuple[Resource[Any], ...]] = (POOLS, ADVERTISEMENTS, SEGMENTS, ALLOCATIONS)
 DRY: Final = "?dryRun=All"
@@ -34,6 +35,41 @@ def body(kind: Resource[Any], spec: Object, name: str = "") -> Object:
 def claim(uid: str, **more: object) -> Object:
     """A Service that holds an address."""
     return {"namespace": "shop", "name": "web", "uid": uid, **more}
+
+
+READY: Final[Object] = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Accepted",
+    "message": "",
+    "lastTransitionTime": "2025-01-01T00:00:00Z",
+    "observedGeneration": 1,
+}
+STATUSES: Final[Mapping[Resource[Any], tuple[str, Object, Object]]] = {
+    POOLS: (
+        "lan",
+        {"addresses": ["192.0.2.0/24"]},
+        {"ipv4": {"total": 256, "assigned": 3, "available": 253}, "conditions": [READY]},
+    ),
+    ADVERTISEMENTS: ("lan", {"interfaces": ["eth0"]}, {"pools": ["lan"], "conditions": [READY]}),
+    SEGMENTS: (
+        "192.0.2.0-24",
+        {**LAN, "version": 3, "lists": [THREE]},
+        {"live": 2, "members": 3, "conditions": [READY]},
+    ),
+    ALLOCATIONS: (
+        "192.0.2.10",
+        {"address": "192.0.2.10", "pool": "lan", "segment": "192.0.2.0-24", "services": [claim("1")]},
+        {
+            "leader": "n1",
+            "interface": "eth0",
+            "mac": "02:00:00:00:00:01",
+            "since": "2025-01-01T00:00:00Z",
+            "conditions": [READY],
+        },
+    ),
+}
+"""Of each kind a name, a spec, and a status that the controller and the speakers would write."""
 
 
 def taken(api: Api, kind: Resource[Any], spec: Object, name: str = "") -> Object:
