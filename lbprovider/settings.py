@@ -20,6 +20,11 @@ EXCLUDED_INTERFACES: Final = (
 )  # fmt: skip
 """Shell patterns of interfaces that are never a LAN: what container networks make."""
 
+MOST_NODES: Final = 25
+"""Nodes of a lab: all of them share one machine."""
+MOST_ADDRESSES: Final = 5000
+"""Services of a lab."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
@@ -70,6 +75,29 @@ class SpeakerSettings:
             raise UsageError("--node-name (or NODE_NAME) is empty: name the Node that this speaker runs on")
         _check_port("--heartbeat-port", self.heartbeat_port, lowest=1)
         _check_port("--http-port", self.http_port, lowest=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSettings:
+    """Settings of ``lbprovider lab``."""
+
+    nodes: int = 3
+    """How many nodes the lab's cluster has."""
+    addresses: int = 2
+    """How many Services there are, each with an address (one of each family with ``ipv6``)."""
+    ipv6: bool = False
+    """Whether the Services are dual-stack; IPv4 alone if not."""
+    keep: bool = False
+    """Whether the lab stays, without any fault, until it is interrupted; else it tells its story and ends."""
+
+    def __post_init__(self) -> None:
+        _check_range("--nodes", self.nodes, MOST_NODES)
+        _check_range("--addresses", self.addresses, MOST_ADDRESSES)
+
+
+def _check_range(flag: str, number: int, most: int) -> None:
+    if not 1 <= number <= most:
+        raise UsageError(f"{flag} {number}: the lab has between 1 and {most}")
 
 
 def _check_port(flag: str, port: int, *, lowest: int) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from lbprovider import __version__
 from lbprovider.api import names
+from lbprovider.cli import lab
 from lbprovider.errors import LbproviderError, UsageError
 from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, SpeakerSettings
 from lbprovider.telemetry import configure_logging
@@ -27,6 +28,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(lab.app, name="lab")
 
 
 class LogLevel(StrEnum):

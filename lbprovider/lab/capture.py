@@ -74,10 +74,10 @@ class Capture:
             yield seconds * _SECOND + nanos, data[at : at + length]
             at += length
 
-    def claims(self, address: Address) -> tuple[Captured, ...]:
-        """Who claimed an address, and when."""
+    def claims(self, address: Address | None = None) -> tuple[Captured, ...]:
+        """Who claimed an address, or any when None, and when."""
         said = ((at, claim(frame)) for at, frame in self.frames())
-        return tuple(Captured(at, each) for at, each in said if each is not None and each.address == address)
+        return tuple(Captured(at, each) for at, each in said if each is not None and address in {None, each.address})
 
     def replies(self, address: Address) -> tuple[Reply, ...]:
         """The answers alone, for :func:`lbprovider.lab.judge.interleaved`."""

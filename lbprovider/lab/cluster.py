@@ -1,0 +1,243 @@
+"""A whole cluster on one machine, without Kubernetes' own programs: LAN, API server, nodes, and lbprovider itself.
+
+:class:`Lab` builds it and takes it down; what is done with it is for others (``story``, ``keep``). Every program is a
+process of its own with a log of its own in the lab's directory; one that ends unasked is said in one sentence with the
+end of its log. Nothing waits for a fixed time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from lbprovider.api import resources
+from lbprovider.api.names import object_name
+from lbprovider.errors import HostError
+from lbprovider.kube.access import in_cluster
+from lbprovider.lab import node, objects, provider, shipped
+from lbprovider.lab.admin import Admin
+from lbprovider.lab.apiserver import home
+from lbprovider.lab.frames import Address
+from lbprovider.lab.lan import CONTROL, Lan
+from lbprovider.lab.process import Process
+from lbprovider.lab.provider import API_PORT, NAMESPACE
+from lbprovider.lab.waiting import PATIENCE, until
+from lbprovider.settings import LabSettings
+
+T = TypeVar("T")
+
+SERVICES4: Final = "198.51.100.200-198.51.100.249"
+"""Addresses of the LAN itself for the first Services."""
+MORE4: Final = "198.18.0.0/15"
+"""RFC 2544: addresses for the Services beyond those, which the client reaches on its link all the same."""
+SERVICES6: Final = "2001:db8:1::1000-2001:db8:1::ffff"
+POOL: Final = "lan"
+
+_API: Final = "apiserver"
+_CONTROLLER: Final = "controller-1"
+_HTTP_OK: Final = 200
+_TAIL: Final = 12
+"""Lines of a program's log that go with the sentence that it has ended."""
+
+Say = Callable[[str], None]
+"""Takes a line for the user."""
+
+
+class Lab:
+    """The cluster, from construction to :meth:`close`; a context manager. Usable once constructed.
+
+    The programs live as long as the thread that constructs it.
+
+    Args:
+        settings: how large.
+        directory: where logs, captures and the API server's data go.
+        listen: a listening socket of the machine's own network, by number, for an API server that the machine's
+            kubectl reaches.
+        say: told what is ready, as it happens.
+    """
+
+    def __init__(
+        self, settings: LabSettings, directory: Path, listen: int | None = None, say: Say = lambda _: None
+    ) -> None:
+        self.settings = settings
+        self.directory = directory
+        self._listen = listen
+        self._programs: dict[str, Process] = {}
+        with contextlib.ExitStack() as undo:
+            self._undo = undo
+            self.home = home.prepare(directory / _API, addresses=(CONTROL, "127.0.0.1"), names=("localhost",))
+            self.lan = undo.enter_context(Lan(settings.nodes, directory))
+            say(f"a LAN with a switch, {_some(settings.nodes, 'node')} and a client, each in a namespace of its own")
+            self._start_api()
+            self.kubeconfig, self.inside = self._connect()
+            self._install()
+            say("an API server with the CRDs and the RBAC that are shipped")
+            self._programs[_CONTROLLER] = provider.start_controller(self, _CONTROLLER)
+            for name in self.lan.nodes:
+                self.start_speaker(name)
+                self._start_node(name)
+            self.services = self.admin.follow(resources.SERVICES)
+            self.allocations = self.admin.follow(resources.ALLOCATIONS)
+            self.await_ready()
+            say(f"a controller, and on each node a speaker that votes: {_some(settings.nodes, 'node')} ready")
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything."""
+        self._undo.close()
+
+    # --- provider.ControlPlane
+
+    @property
+    def authority(self) -> Path:
+        """See there."""
+        return self.home.ca
+
+    def token_of(self, account: str) -> str:
+        """See there."""
+        return self.home.token(f"system:serviceaccount:{NAMESPACE}:{account}")
+
+    # --- the API server
+
+    def _start_api(self) -> None:
+        argv = [sys.executable, "-m", "lbprovider.lab.apiserver", "--directory", str(self.home.directory)]
+        argv += ["--listen", f"{CONTROL}:{API_PORT}"]
+        argv += [] if self._listen is None else ["--listen-fd", str(self._listen)]
+        descriptors = () if self._listen is None else (self._listen,)
+        self._programs[_API] = self.lan.spawn(_API, self.lan.control, argv, descriptors=descriptors)
+
+    def _connect(self) -> tuple[Path, Path]:
+        """Reach the API server as its admin; the kubeconfigs to do so from the machine, and from inside the lab."""
+        endpoints = self.until(self.home.endpoints, "the API server listens")
+        account = provider.write_service_account(
+            self.directory / "admin.serviceaccount", authority=self.authority, token=self.home.admin_token
+        )
+        access = in_cluster(account, provider.in_cluster_environment())
+        self.admin = self._undo.enter_context(Admin(self.lan.control.name, access))
+        inside = f"https://{CONTROL}:{API_PORT}"
+        outside = next((each for each in endpoints if each != inside), inside)
+        return self._admin_kubeconfig("kubeconfig", outside), self._admin_kubeconfig("inside.kubeconfig", inside)
+
+    def _admin_kubeconfig(self, name: str, server: str) -> Path:
+        path = self.directory / name
+        return provider.write_kubeconfig(
+            path, server=server, authority=self.authority, user="admin", token=self.home.admin_token
+        )
+
+    def _install(self) -> None:
+        """What an admin applies before lbprovider starts, and the Nodes."""
+        manifests = shipped.manifests()
+        first = [each for each in manifests if each["kind"] in {"CustomResourceDefinition", "Namespace"}]
+        self.admin.create_all(first)
+        self.admin.create_all(each for each in manifests if each not in first)
+        self.admin.create_all(objects.proxy_rights())
+        self.admin.create_all(objects.node(each) for each in self.lan.nodes.values())
+        for each in self.lan.nodes.values():
+            self.admin.patch_status(objects.NODES, each.name, objects.node_status(each, dt.datetime.now(dt.UTC)))
+        self.until(self._established, "the API server serves our kinds")
+
+    def _established(self) -> bool:
+        conditions = [each.status.get("conditions", ()) for each in self.admin.list(objects.CRDS) if each.status]
+        wanted = {"type": "Established", "status": "True"}.items()
+        return bool(conditions) and all(any(wanted <= each.items() for each in some) for some in conditions)
+
+    def stop_api(self) -> None:
+        """SIGKILL the API server."""
+        self._programs.pop(_API).kill()
+
+    def start_api(self) -> None:
+        """Start the API server again, with what it had; it answers on return."""
+        self._start_api()
+        self.until(lambda: self.admin.get(resources.NAMESPACES, NAMESPACE), "the API server answers again")
+
+    # --- the nodes
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that all nodes together may take: they share the machine."""
+        return PATIENCE + 5 * self.settings.nodes
+
+    def _start_node(self, name: str) -> None:
+        account = provider.write_service_account(
+            self.directory / f"datapath-{name}.serviceaccount",
+            authority=self.authority,
+            token=self.home.token(objects.PROXY),
+        )
+        self._programs[f"datapath-{name}"] = node.start(self.lan, name, account, CONTROL, API_PORT)
+
+    def start_speaker(self, name: str) -> None:
+        """Start a node's speaker."""
+        self._programs[f"speaker-{name}"] = provider.start_speaker(self, name)
+
+    def kill_speaker(self, name: str) -> None:
+        """SIGKILL a node's speaker; its node goes on."""
+        self._programs.pop(f"speaker-{name}").kill()
+
+    def ready(self, name: str) -> bool:
+        """Whether a node's speaker votes and is connected on all its LANs; OSError when it doesn't run."""
+        return provider.health(self.lan.nodes[name].namespace)[0] == _HTTP_OK
+
+    def await_ready(self) -> None:
+        """Until the controller and all speakers are ready, and the views of Services and addresses are up."""
+        self.until(lambda: provider.health(self.lan.control)[0] == _HTTP_OK, "the controller is ready")
+        self.until(lambda: all(map(self.ready, self.lan.nodes)), "every speaker is ready", within=self._patience)
+        self.until(lambda: self.services.synced and self.allocations.synced, "Services and addresses are listed")
+
+    # --- who has what
+
+    def leader(self, address: Address) -> str | None:
+        """The node that the IPAllocation of an address says has it."""
+        found = self.allocations.get(object_name(address))
+        return found.status.leader or None if found is not None else None
+
+    # --- its programs
+
+    def ended(self) -> tuple[tuple[str, Process], ...]:
+        """The programs that have ended though nobody asked them to, by name."""
+        return tuple((name, each) for name, each in self._programs.items() if not each.running)
+
+    def check(self) -> None:
+        """See that every program runs.
+
+        Raises:
+            HostError: one has ended; with the end of its log.
+        """
+        for name, process in self.ended():
+            raise HostError(f"{name} ended with status {process.status}; {process.log} says\n{process.tail(_TAIL)}")
+
+    def start_again(self, name: str) -> None:
+        """Start a program that has ended, as its kubelet would."""
+        kind, _, place = name.partition("-")
+        if name == _API:
+            self._start_api()
+        elif kind == "speaker":
+            self.start_speaker(place)
+        elif kind == "datapath":
+            self._start_node(place)
+        else:
+            self._programs[name] = provider.start_controller(self, name)
+
+    def until(
+        self, condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.02
+    ) -> T:
+        """As :func:`lbprovider.lab.waiting.until`, and no longer than all programs run.
+
+        Raises:
+            HostError: a program has ended.
+            Late: it never came true.
+        """
+        return until(condition, what, within=within, every=every, check=self.check)
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

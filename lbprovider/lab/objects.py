@@ -1,0 +1,172 @@
+"""The objects that the lab itself writes, as anybody's manifests would have them. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from lbprovider.api import resources
+from lbprovider.api.meta import Object
+from lbprovider.api.names import API_VERSION
+from lbprovider.api.resources import Resource
+from lbprovider.lab.lan import LanNode
+from lbprovider.lab.provider import NAMESPACE
+from lbprovider.lab.webserver import PORT
+
+HTTP: Final = 80
+"""The TCP port of every Service of the lab."""
+LABEL: Final = "web"
+"""What stands behind the lab's Services, all of them in namespace default: ``app: web``."""
+PROXY: Final = "system:kube-proxy"
+"""Who the nodes' data path is to the API server, as in any cluster."""
+
+
+class Manifest(Object, frozen=True, kw_only=True):
+    """Any object, with all that was written of it: for whoever applies manifests, and reads no field of them."""
+
+    spec: Any = None
+    status: Any = None
+    data: Any = None
+    rules: Any = None
+    role_ref: Any = None
+    subjects: Any = None
+
+
+def _kind(api_version: str, kind: str, plural: str, *, namespaced: bool) -> Resource[Manifest]:
+    return Resource(api_version, kind, plural, namespaced, Manifest)
+
+
+_RBAC: Final = "rbac.authorization.k8s.io/v1"
+CRDS: Final = _kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+NODES: Final = _kind("v1", "Node", "nodes", namespaced=False)
+_KINDS: Final[Mapping[tuple[str, str], Resource[Manifest]]] = {
+    (each.api_version, each.kind): each
+    for each in (
+        CRDS,
+        NODES,
+        _kind("v1", "Namespace", "namespaces", namespaced=False),
+        _kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True),
+        _kind("v1", "Service", "services", namespaced=True),
+        _kind(_RBAC, "ClusterRole", "clusterroles", namespaced=False),
+        _kind(_RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
+        _kind(_RBAC, "Role", "roles", namespaced=True),
+        _kind(_RBAC, "RoleBinding", "rolebindings", namespaced=True),
+        *(
+            _kind(each.api_version, each.kind, each.plural, namespaced=each.namespaced)
+            for each in (resources.POOLS, resources.ADVERTISEMENTS, resources.SEGMENTS, resources.ALLOCATIONS)
+        ),
+    )
+}
+
+
+def read(document: Mapping[str, Any]) -> tuple[Resource[Manifest], Manifest]:
+    """A manifest's kind, and its content.
+
+    Raises:
+        KeyError: the lab knows no such kind: a bug, as it reads only what is shipped.
+    """
+    return _KINDS[document["apiVersion"], document["kind"]], msgspec.convert(dict(document), Manifest)
+
+
+def pool(name: str, addresses: Sequence[str]) -> dict[str, Any]:
+    """An IPAddressPool."""
+    spec = {"addresses": list(addresses), "avoidBuggyIPs": True}
+    return _ours("IPAddressPool", name, spec)
+
+
+def advertisement(name: str) -> dict[str, Any]:
+    """An L2Advertisement of the pool of the same name."""
+    return _ours("L2Advertisement", name, {"ipAddressPools": [name]})
+
+
+def _ours(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": dict(spec),
+    }
+
+
+def service(name: str, *, dual_stack: bool) -> dict[str, Any]:
+    """A Service of type LoadBalancer that every node's web server stands behind."""
+    families = {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]} if dual_stack else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "type": "LoadBalancer",
+            # Two thousand and more would use up the range of node ports, and nobody asks at one.
+            "allocateLoadBalancerNodePorts": False,
+            "selector": {"app": LABEL},
+            "ports": [{"name": "http", "port": HTTP, "targetPort": PORT, "protocol": "TCP"}],
+            **families,
+        },
+    }
+
+
+def proxy_rights() -> tuple[dict[str, Any], ...]:
+    """What a real API server brings along for kube-proxy: here as much of it as the nodes' data path needs."""
+    name = "system:node-proxier"
+    return (
+        {
+            "apiVersion": _RBAC,
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": [{"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]}],
+        },
+        {
+            "apiVersion": _RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": PROXY}],
+        },
+    )
+
+
+def node(place: LanNode) -> dict[str, Any]:
+    """A Node, without its status."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": place.name,
+            "labels": {"kubernetes.io/hostname": place.name, "kubernetes.io/os": "linux"},
+        },
+        "spec": {"podCIDR": str(place.pods4), "podCIDRs": [str(place.pods4), str(place.pods6)]},
+    }
+
+
+def node_status(place: LanNode, now: dt.datetime) -> dict[str, Any]:
+    """The status of a Node whose kubelet says that it is ready."""
+    room = {"cpu": "2", "memory": "4Gi", "pods": "110"}
+    return {
+        "addresses": [
+            {"type": "InternalIP", "address": str(place.address4)},
+            {"type": "InternalIP", "address": str(place.address6)},
+            {"type": "Hostname", "address": place.name},
+        ],
+        "capacity": room,
+        "allocatable": room,
+        "conditions": [ready_condition(now, ready=True)],
+    }
+
+
+def ready_condition(now: dt.datetime, *, ready: bool) -> dict[str, Any]:
+    """The condition Ready of a Node: True, or Unknown as the node lifecycle controller says of one that is silent."""
+    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": "Ready",
+        "status": "True" if ready else "Unknown",
+        "reason": "KubeletReady" if ready else "NodeStatusUnknown",
+        "message": "",
+        "lastHeartbeatTime": at,
+        "lastTransitionTime": at,
+    }

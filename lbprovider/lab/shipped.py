@@ -1,0 +1,34 @@
+"""The manifests that are shipped, as the lab applies them: the CRDs and the RBAC of config/."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from lbprovider.errors import HostError
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_PLACES: Final = (_PACKAGE.parent / "config", _PACKAGE / "config")
+"""Beside the package in a checkout; inside it where a wheel was installed (``force-include`` in pyproject.toml)."""
+_FOLDERS: Final = ("crd", "rbac")
+
+
+def manifests() -> tuple[dict[str, Any], ...]:
+    """Every object that has to be there before the controller and the speakers start, in the order to create them.
+
+    Raises:
+        HostError: the files are not there.
+    """
+    place = next((each for each in _PLACES if (each / "crd" / "kustomization.yaml").is_file()), None)
+    if place is None:
+        looked = " nor ".join(str(each) for each in _PLACES)
+        raise HostError(f"the shipped manifests are neither in {looked}: install lbprovider anew")
+    return tuple(document for folder in _FOLDERS for document in _folder(place / folder))
+
+
+def _folder(folder: Path) -> Iterator[dict[str, Any]]:
+    """The documents of a kustomization that only lists files, in its order."""
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    for name in listed["resources"]:
+        yield from yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))
