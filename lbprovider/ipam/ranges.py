@@ -140,10 +140,14 @@ def parse(entry: str, where: str) -> Range:
         found = Range(family_of(only), int(only), int(only))
     if found.size == 1 << BITS[found.family]:
         raise refused(_UNREACHABLE, "it is every address there is: write the free addresses of the LAN")
+    _refuse_forbidden(found, refused)
+    return found
+
+
+def _refuse_forbidden(found: Range, refused: _Refused) -> None:
     for forbidden, why in _FORBIDDEN:
         if found.overlaps(forbidden):
             raise refused(_UNREACHABLE, why)
-    return found
 
 
 def _address(text: str, entry: str, refused: _Refused) -> IPAddress:
@@ -190,11 +194,15 @@ def _dashed(text: str, refused: _Refused) -> Range:
         meant = f"{parts[0]}-{parts[0].rpartition('.')[0]}.{parts[1]}"
         raise refused(_NO_ENTRY, f"write {meant} if that is meant")
     end = _address(parts[1], text, refused)
-    if family_of(start) != family_of(end):
+    family = family_of(start)
+    if family != family_of(end):
         raise refused(_MIXED)
     if int(start) > int(end):
+        # First what the other order wouldn't mend.
+        for one in (int(start), int(end)):
+            _refuse_forbidden(Range(family, one, one), refused)
         raise refused(f"ends before it starts: write {parts[1]}-{parts[0]}")
-    return Range(family_of(start), int(start), int(end))
+    return Range(family, int(start), int(end))
 
 
 def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:

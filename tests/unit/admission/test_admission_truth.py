@@ -71,11 +71,11 @@ def test_admission_refuses_exactly_the_pools_that_the_controller_refuses_for_the
         assert condition.endswith(f" {refusal.message}.")
 
 
-@given(st.integers(0, 2**128 - 1), st.integers(0, 2**128 - 1))
+@given(*[st.integers(int(IPv6Address("2000::")), int(IPv6Address("3fff::")))] * 2)
 def test_ipv6_ranges_are_in_order_whatever_their_form(a: int, b: int) -> None:
     first, last = IPv6Address(min(a, b)), IPv6Address(max(a, b))
-    assert not any("ends before" in str(each) for each in said(POOLS, {"addresses": [f"{first}-{last}"]}).values())
-    if first != last and not {each.ipv4_mapped for each in (first, last)} - {None}:
+    assert said(POOLS, {"addresses": [f"{first}-{last}"]}) == {}
+    if first != last:
         (refusal,) = said(POOLS, {"addresses": [f"{last.exploded}-{first}"]}).values()
         assert refusal[1] == f"ends before it starts: write {first}-{last.exploded}"
 

@@ -76,6 +76,8 @@ UNREACHABLE = "holds loopback, multicast, link-local, broadcast or unspecified a
         ("192.0.2.20-192.0.2.10", "ends before it starts: write 192.0.2.10-192.0.2.20", ""),
         ("2001:db8::9-2001:DB8::1", "ends before it starts: write 2001:DB8::1-2001:db8::9", ""),
         ("2001:db8:1:: - 2001:db8::1", "ends before it starts: write 2001:db8::1-2001:db8:1::", ""),
+        ("febf::-2001:db8::1", UNREACHABLE, "link-local"),
+        ("192.0.2.9-127.0.0.1", UNREACHABLE, "loopback"),
         ("192.0.2.1-2001:db8::1", MIXED, ""),
         ("0.0.0.0/0", UNREACHABLE, "every address there is"),
         ("::/0", UNREACHABLE, "write the free addresses of the LAN"),
