@@ -7,6 +7,8 @@ FROM ${BASE} AS build
 WORKDIR /src
 RUN python3 -m venv /opt/lbprovider
 COPY pyproject.toml README.md LICENSE ./
+COPY config/crd ./config/crd
+COPY config/rbac ./config/rbac
 COPY lbprovider ./lbprovider
 # pip compiles what it installs, as the root will be read-only, and then leaves: nothing is installed later.
 RUN /opt/lbprovider/bin/pip install --no-cache-dir --disable-pip-version-check . \

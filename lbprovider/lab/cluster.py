@@ -30,13 +30,6 @@ from lbprovider.settings import LabSettings
 
 T = TypeVar("T")
 
-SERVICES4: Final = "198.51.100.200-198.51.100.249"
-"""Addresses of the LAN itself for the first Services."""
-MORE4: Final = "198.18.0.0/15"
-"""RFC 2544: addresses for the Services beyond those, which the client reaches on its link all the same."""
-SERVICES6: Final = "2001:db8:1::1000-2001:db8:1::ffff"
-POOL: Final = "lan"
-
 _API: Final = "apiserver"
 _CONTROLLER: Final = "controller-1"
 _HTTP_OK: Final = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import Any, Final
 
 import msgspec
@@ -12,12 +13,17 @@ from lbprovider.api import resources
 from lbprovider.api.meta import Object
 from lbprovider.api.names import API_VERSION
 from lbprovider.api.resources import Resource
-from lbprovider.lab.lan import LanNode
+from lbprovider.lab.lan import LAN4, LAN6, LanNode
 from lbprovider.lab.provider import NAMESPACE
 from lbprovider.lab.webserver import PORT
 
 HTTP: Final = 80
 """The TCP port of every Service of the lab."""
+OFF_LINK: Final = IPv4Network("198.18.0.0/15")
+"""RFC 2544: addresses for more Services than the LAN has room for; its client reaches them on the link all the same."""
+_FIRST4: Final = LAN4[200]
+_ROOM4: Final = 50
+_RANGE6: Final = f"{LAN6[0x1000]}-{LAN6[0xFFFF]}"
 LABEL: Final = "web"
 """What stands behind the lab's Services, all of them in namespace default: ``app: web``."""
 PROXY: Final = "system:kube-proxy"
@@ -71,6 +77,13 @@ def read(document: Mapping[str, Any]) -> tuple[Resource[Manifest], Manifest]:
         KeyError: the lab knows no such kind: a bug, as it reads only what is shipped.
     """
     return _KINDS[document["apiVersion"], document["kind"]], msgspec.convert(dict(document), Manifest)
+
+
+def ranges(services: int, *, ipv6: bool) -> tuple[str, ...]:
+    """What the lab's pool gives out, for so many Services: addresses of the LAN, and of both families if asked."""
+    of_the_lan = f"{_FIRST4}-{_FIRST4 + _ROOM4 - 1}"
+    more = (str(OFF_LINK),) if services > _ROOM4 else ()
+    return (of_the_lan, *more, *((_RANGE6,) if ipv6 else ()))
 
 
 def pool(name: str, addresses: Sequence[str]) -> dict[str, Any]:

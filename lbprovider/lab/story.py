@@ -20,7 +20,7 @@ from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
 from lbprovider.errors import LbproviderError
 from lbprovider.lab import findings, objects, visitor
 from lbprovider.lab.capture import Capture, Captured
-from lbprovider.lab.cluster import MORE4, POOL, SERVICES4, SERVICES6, Lab
+from lbprovider.lab.cluster import Lab
 from lbprovider.lab.eyes import Eyes
 from lbprovider.lab.findings import Finding, milliseconds
 from lbprovider.lab.frames import Address
@@ -36,6 +36,7 @@ ONE_BY_ONE: Final = 2
 """Services that are told of one by one; more come at once."""
 MAJORITY: Final = 3
 """The least number of nodes that leaves a majority when one dies."""
+_POOL: Final = "lan"
 _BEFORE: Final = 100
 """Milliseconds that are watched before a fault: whoever answers then is who answers."""
 _AFTER: Final = 500
@@ -289,13 +290,12 @@ class Story:
 
     def _pool(self) -> None:
         lab = self._lab
-        addresses = [SERVICES4]
-        if lab.settings.addresses > _SPARE:
-            addresses.append(MORE4)
-            lab.lan.client.add_link(MORE4, "eth0")
-        addresses += [SERVICES6] if self._families > 1 else []
-        lab.admin.create_all([objects.pool(POOL, addresses), objects.advertisement(POOL)])
-        self._say(f"IPAddressPool {POOL} with {', '.join(addresses)}, and an L2Advertisement of it")
+        # One more than there will be at first: a chapter makes another.
+        addresses = objects.ranges(lab.settings.addresses + 1, ipv6=self._families > 1)
+        if str(objects.OFF_LINK) in addresses:
+            lab.lan.client.add_link(str(objects.OFF_LINK), "eth0")
+        lab.admin.create_all([objects.pool(_POOL, addresses), objects.advertisement(_POOL)])
+        self._say(f"IPAddressPool {_POOL} with {', '.join(addresses)}, and an L2Advertisement of it")
 
     def _create(self, name: str) -> _Given:
         (created,) = self._lab.admin.create_all([objects.service(name, dual_stack=self._families > 1)])
@@ -361,10 +361,6 @@ class Story:
     def _visited(self, address: Address, by: str) -> str | None:
         answer = visitor.fetch(self._lab.lan.client, address, timeout=_A_REQUEST)
         return answer.node if answer.node == by else None
-
-
-_SPARE: Final = 49
-"""Services that the LAN's own addresses are enough for, with one more that a chapter makes."""
 
 
 def _announced(capture: Capture, address: Address) -> Captured | None:

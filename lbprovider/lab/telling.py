@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lbprovider.lab.findings import Finding
 
@@ -53,14 +54,10 @@ class Teller:
             table.add_column(title, overflow="fold")
         chapter = ""
         for each in findings:
-            table.add_row(
-                "" if each.chapter == chapter else each.chapter,
-                each.what,
-                each.seen,
-                each.target,
-                "ok" if each.ok else "FAILED",
-                style=None if each.ok else "bold red",
-            )
+            cells = ("" if each.chapter == chapter else each.chapter, each.what, each.seen, each.target)
+            verdict = "ok" if each.ok else "FAILED"
+            # As Text: a string would be read as markup, and lose what stands in brackets.
+            table.add_row(*map(Text, (*cells, verdict)), style=None if each.ok else "bold red")
             chapter = each.chapter
         self._console.print(table)
 
