@@ -38,7 +38,7 @@ GRACE: Final = 15.0
 """Seconds that the inner process has to end in order."""
 
 _INNER: Final = (sys.executable, "-m", "lbprovider.lab")
-_SAME_KEYPRESS: Final = 0.5
+SAME_KEYPRESS: Final = 0.5
 """Seconds in which a second SIGINT is the first one again, passed on by a wrapper that got it from the terminal too."""
 _BY_SIGNAL: Final = 128
 """A shell's exit status of what a signal ended is this plus the signal's number."""
@@ -151,7 +151,7 @@ class _Ending:
             self.received, self._since = signal.Signals(number), now
             self.let_go()
             signal.setitimer(signal.ITIMER_REAL, GRACE)
-        elif number == signal.SIGINT and now - self._since > _SAME_KEYPRESS:
+        elif number == signal.SIGINT and now - self._since > SAME_KEYPRESS:
             self._kill()
 
     def _late(self, _number: int, _frame: FrameType | None) -> None:

@@ -34,6 +34,7 @@ class Inner:
             _say("up")
             threading.Event().wait()
         except KeyboardInterrupt:
+            _say("interrupted")
             time.sleep(0.2)
             _say("ended in order")
 

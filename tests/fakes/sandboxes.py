@@ -14,19 +14,23 @@ from lbprovider.lab.waiting import until
 
 INNER: Final = Path(__file__).with_name("sandbox_inner.py")
 _RUN: Final = """
-import sys
+import os, pathlib, sys
 from lbprovider.lab import sandbox
-sandbox.GRACE = float(sys.argv[2])
-sys.exit(sandbox.run(sys.argv[4:], outlive=sys.argv[3] == "outlive", program=(sys.executable, sys.argv[1])))
+inner, grace, same, stays, *arguments = sys.argv[1:]
+sandbox.GRACE, sandbox.SAME_KEYPRESS = float(grace), float(same)
+status = sandbox.run(arguments, outlive=stays == "stays", program=(sys.executable, inner))
+pathlib.Path(os.environ["TMPDIR"], "status").write_text(str(status))
+sys.exit(status)
 """
 _MARK: Final = "LBPROVIDER_TEST_RUN"
 _NAMESPACES: Final = ("user", "net", "mnt", "pid")
 PATIENCE: Final = 20.0
 
 
-def sandboxed(*arguments: str, grace: float = 15, outlive: bool = False) -> list[str]:
+def sandboxed(*arguments: str, grace: float = 100, same_keypress: float = 100, stays: bool = False) -> list[str]:
     """The command line of the stand-in for ``lbprovider lab``; its verbs are in ``sandbox_inner.py``."""
-    return [sys.executable, "-c", _RUN, str(INNER), str(grace), "outlive" if outlive else "with parent", *arguments]
+    how = [str(grace), str(same_keypress), "stays" if stays else "leaves"]
+    return [sys.executable, "-c", _RUN, str(INNER), *how, *arguments]
 
 
 class Run:
@@ -148,18 +152,21 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def _pids() -> list[int]:
-    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    """Every process that has not ended: a zombie has, and waits for the machine's init."""
+    found = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit())
+    return [pid for pid in found if _status(pid)[:1] not in ([], ["Z"], ["X"])]
 
 
 def _children(pid: int) -> list[int]:
-    def parent(of: int) -> int:
-        try:
-            status = Path(f"/proc/{of}/stat").read_text(encoding="utf-8")
-        except OSError:  # it has just ended
-            return 0
-        return int(status.rpartition(")")[2].split()[1])
+    return [each for each in _pids() if _status(each)[1:2] == [str(pid)]]
 
-    return [each for each in _pids() if parent(each) == pid]
+
+def _status(pid: int) -> list[str]:
+    """State, parent, and what else proc(5) has behind the name; empty when it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def machine() -> Mapping[str, frozenset[str]]:

@@ -78,6 +78,7 @@ def test_a_signal_lets_it_end_in_order(tmp_path: Path, number: signal.Signals) -
         assert made.pinned == OWN_NAMESPACES
         assert len(made.left()) == 3, "unshare, pid 1 and the inner program"
         made.send(number)
+        made.says("interrupted")
         made.send(number)  # the same keypress, passed on by a wrapper; or timeout(1), which sends two
         assert made.wait() == 128 + number
         assert not made.left(), "it came back before all had ended"
@@ -86,19 +87,25 @@ def test_a_signal_lets_it_end_in_order(tmp_path: Path, number: signal.Signals) -
 
 
 def test_impatience_ends_it_at_once(tmp_path: Path) -> None:
-    with run(tmp_path, sandboxed("stubborn")) as made:
+    with run(tmp_path, sandboxed("stubborn", same_keypress=0)) as made:
         made.says("up")
         made.send(signal.SIGINT)
         made.says("no")
-
-        def ended() -> bool:
-            made.send(signal.SIGINT)
-            return made.process.poll() is not None
-
-        until(ended, "it ends", every=0.1)
-        assert made.process.returncode == 130
+        made.send(signal.SIGINT)
+        assert made.wait() == 130
         assert not made.left()
     assert not made.directories()
+
+
+def test_only_a_second_sigint_is_impatience(tmp_path: Path) -> None:
+    with run(tmp_path, sandboxed("wait", same_keypress=0)) as made:
+        made.says("up")
+        made.send(signal.SIGTERM)
+        made.says("interrupted")
+        made.send(signal.SIGTERM)
+        made.send(signal.SIGHUP)
+        assert made.wait() == 143
+    assert "ended in order" in made.text
 
 
 def test_what_does_not_end_in_order_is_killed_in_time(tmp_path: Path) -> None:
@@ -132,12 +139,13 @@ def test_nothing_survives_a_part_that_is_killed(tmp_path: Path, level: int) -> N
         assert "SIGKILL has ended the lab" in made.text
 
 
-def test_nothing_but_the_directory_survives_the_outer_process_and_the_next_run_sweeps_that(tmp_path: Path) -> None:
-    with run(tmp_path, sandboxed("lan")) as made:
+@pytest.mark.parametrize("verb", ["lan", "stubborn"])
+def test_nothing_but_the_directory_survives_the_outer_process_and_the_next_run_sweeps_that(
+    tmp_path: Path, verb: str
+) -> None:
+    with run(tmp_path, sandboxed(verb)) as made:
         made.says("up")
-        names = set(json.loads((made.directories()[0] / "lab.json").read_text(encoding="utf-8"))["places"].values())
-        os.kill(made.process.pid, signal.SIGKILL)
-    assert not names & machine()["names"]
+        made.process.kill()
     assert len(made.directories()) == 1
     with run(tmp_path, sandboxed("exit", "0")) as made:
         assert made.wait() == 0
@@ -172,14 +180,15 @@ def test_it_ends_when_who_started_it_is_killed(tmp_path: Path) -> None:
 
 
 def test_one_that_is_to_stay_outlives_who_started_it(tmp_path: Path) -> None:
-    with run(tmp_path, _below_a_shell(sandboxed("wait", outlive=True))) as made:
+    with run(tmp_path, _below_a_shell(sandboxed("wait", stays=True))) as made:
         made.says("up")
+        outer = made.outer()
         made.process.kill()
         made.process.wait()
-        os.kill(made.outer(), signal.SIGTERM)
+        os.kill(outer, signal.SIGHUP)
         until(lambda: not made.left(), "the lab has ended")
-    # Had it got the SIGTERM of a parent's death, ours would have met nobody.
     assert "ended in order" in made.text
+    assert (tmp_path / "status").read_text(encoding="ascii") == "129", "not 143, of a parent's death"
 
 
 def test_the_machines_own_kubectl_reaches_what_listens_inside(tmp_path: Path) -> None:
