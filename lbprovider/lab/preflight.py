@@ -196,9 +196,12 @@ _NFTABLES: Final = (
     "this kernel lacks nf_tables, which leads the lab's Services to their Pods: "
     "sudo modprobe nf_tables, or run a kernel with CONFIG_NF_TABLES"
 )
+_NONE: Final = (
+    "this machine allows no user namespaces, and the lab needs one: sudo sysctl -w user.max_user_namespaces=28633"
+)
 _LIMIT: Final = (
-    "this machine's limit of user namespaces is reached, and the lab needs one: "
-    "sudo sysctl -w user.max_user_namespaces=28633"
+    "a limit of this machine is reached, and the lab needs namespaces: "
+    "raise what is lowest of `sysctl -a --pattern 'user.max_.*_namespaces'`"
 )
 _DEBIAN: Final = (
     "only root may make user namespaces here, and the lab needs one: "
@@ -221,7 +224,8 @@ _WHY: Final[tuple[tuple[Callable[[Facts], bool], str], ...]] = (
     (lambda facts: not facts.user_namespaces, _KERNEL),
     (lambda facts: "unrecognized option" in facts.words or "invalid option" in facts.words, _OLD),
     (lambda facts: facts.words.startswith("nf_tables"), _NFTABLES),
-    (lambda facts: facts.maximum == "0" or "No space left on device" in facts.words, _LIMIT),
+    (lambda facts: facts.maximum == "0", _NONE),
+    (lambda facts: "No space left on device" in facts.words, _LIMIT),
     (lambda facts: facts.clone == "0" and not facts.root, _DEBIAN),
     (lambda facts: "unshare" in facts.label, _UNSHARE),
     (lambda facts: "unprivileged_userns" in facts.label, _UBUNTU),
