@@ -1,24 +1,25 @@
-"""Admission and the API server refuse the same objects, field by field and in the same words.
+"""Schema, admission and the API server refuse the same objects, field by field and in the same words.
 
-On a real API server that is lbprovider.admission against the CEL rules of config/crd; on the lab's, against what the
-server makes of admission. Good objects are changed at random, so that they still pass their schema.
+On a real API server that is lbprovider.admission against the CEL rules of config/crd, and the lab's reading of schemas
+against the real one's; on the lab's, what the server makes of both.
 """
 
 import ast
 import json
-import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from lbprovider.admission import OMITTED, Refusal, refusals
-from lbprovider.api.names import object_name
-from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
+from lbprovider.api.resources import ALLOCATIONS, POOLS, Resource
+from lbprovider.lab import shipped
+from lbprovider.lab.apiserver.schema import Schema
+from lbprovider.lab.apiserver.validation import UNCHECKED
 from tests.contract.kinds import DRY, Stored, body, path
+from tests.contract.random_specs import CASES, Chance, name_for, slipped
 from tests.e2e.rig.api import Api, ApiError, Object
 from tests.e2e.rig.report import Report
 
@@ -26,206 +27,17 @@ SEEDS: Final = 2
 OBJECTS: Final = 100
 """So many objects of each kind for each seed."""
 
-RIGHT: Final = 0.6
-"""How many entries of a pool are right, mixed families and the order aside, and how many of its fields are left out."""
-
-Chance = random.Random
-Make = Callable[[Chance], Object]
+Said = set[tuple[str, str]]
+"""Fields, and what is wrong with them."""
 
 
-GOOD4: Final = tuple(str(IPv4Address("192.0.2.0") + each) for each in (0, 1, 9, 10, 99, 100, 255, 256, 65536))
-GOOD6: Final = tuple(
-    form
-    for each in (0, 1, 9, 10, 15, 16, 255, 256, 65535, 65536, 2**64)
-    for good in (IPv6Address("2001:db8::") + each,)
-    for form in (str(good), good.exploded.upper())
-)
-
-
-def address(chance: Chance) -> str:
-    """Often a good one, and near the others; sometimes none, or one that no Service can have."""
-    return chance.choice(
-        (
-            lambda: chance.choice(GOOD4),
-            lambda: chance.choice(GOOD6),
-            lambda: str(IPv4Address(chance.getrandbits(32))),
-            lambda: str(IPv6Address(chance.getrandbits(128))),
-            lambda: chance.choice(ODD_ADDRESSES),
-        )
-    )()
-
-
-ODD_ADDRESSES: Final = (
-    "127.0.0.1", "126.255.255.255", "128.0.0.0", "0.0.0.0", "0.1.2.3", "1.0.0.0", "169.254.7.7", "169.253.0.0",  # noqa: S104  (nothing binds to them)
-    "169.255.0.0", "223.255.255.255", "224.0.0.1", "239.9.9.9", "240.0.0.1", "255.255.255.255", "::", "::1", "::2",
-    "fe80::1", "febf::", "fec0::", "fe7f::", "ff02::1", "::ffff:192.0.2.1", "::ffff:c000:201", "::1.2.3.4",
-    "2001:db8::192.0.2.1", "1:2:3:4:5:6:7::", "1:2:3:4::5:6:7:8", "::1:2:3:4:5:6:7:8", "1::2::3", "12345::", "1:2:3",
-    "2001:db8::1%eth0", "fe80::1%0", "192.0.2.01", "192.0.2.256", "192.0.2", "1.2.3.4.5", "192.0.2.1.", "lan", "",
-    "20", "x:y", "0x7f.0.0.1", "٣.2.3.4", "::g", "1.2.3.-4",
-)  # fmt: skip
-BLANKS: Final = ("", "", "", "", " ", "\t", "  ", "\n", "\u00a0", "\v", "\u2003")
-
-
-def entry(chance: Chance) -> str:
-    """An entry of a pool: most are right or nearly so."""
-    if chance.random() < RIGHT:
-        first, last = (chance.choice(chance.choice((GOOD4, GOOD6))) for _ in range(2))
-        return chance.choice((first, f" {first} ", f"{first}-{last}", f"{first}/{128 if ':' in first else 32}"))
-    around, dash = [chance.choice(BLANKS) for _ in range(2)], [chance.choice(BLANKS) for _ in range(2)]
-    first, last = address(chance), address(chance)
-    return chance.choice(
-        (
-            lambda: f"{around[0]}{first}{around[1]}",
-            lambda: f"{around[0]}{first}/{length(chance)}{around[1]}",
-            lambda: f"{around[0]}{first}{dash[0]}-{dash[1]}{last}{around[1]}",
-            lambda: f"{around[0]}{first}{dash[0]}-{dash[1]}{first.partition('.')[0]}{last[-3:]}",
-            lambda: f"{first}{chance.choice(('-', '/', ' ', ',', '--', ' - '))}{last}-{last}",
-        )
-    )()[:90]
-
-
-def length(chance: Chance) -> str:
-    return chance.choice(
-        (str(chance.randrange(130)), "0", "8", "24", "32", "64", "128", "024", "", "+8", "8 ", " 8", "x")
-    )
-
-
-def selector(chance: Chance) -> Object:
-    operators = ("In", "NotIn", "Exists", "DoesNotExist")
-    expressions = [
-        {
-            "key": f"{chance.choice('ab')}{number}",
-            "operator": chance.choice(operators),
-            **chance.choice(({}, {"values": []}, {"values": ["x"]})),
-        }
-        for number in range(chance.randrange(3))
-    ]
-    return chance.choice(({}, {"matchLabels": {"a": "b"}}, {"matchExpressions": expressions}))
-
-
-def selectors(chance: Chance) -> list[Object]:
-    """Some, no two alike."""
-    found = {json.dumps(selector(chance), sort_keys=True) for _ in range(chance.randrange(3))}
-    return [json.loads(each) for each in sorted(found)]
-
-
-def some(chance: Chance, values: tuple[str, ...]) -> list[str]:
-    """At most two of them, in any order, none twice."""
-    return chance.sample(values, chance.randrange(3))
-
-
-DURATIONS: Final = ("0", "0s", "90s", "1h30m", "1.5h", "1µs", "1μs", "", "5", "1d", " 1s", "1s ", "1s\n", "-1s", ".5s",
-                    "1.s", "00s", "1h1h", "0s0", "٣s")  # fmt: skip
-NAMESPACES: Final = ("shop", "kube-system", "0", "Shop", "a-", "-a", "a.b", "", "a b", "a\n", "ä", "x" * 63)
-INTERFACES: Final = ("eth0", "br-lan.100", ".", "eth0 eth1", "a/b", "a:b", "a\tb", "a\vb", "a\u00a0b", "ä", "\n")
-SUBNETS: Final = (
-    "192.0.2.0/24", "198.51.100.0/24", "10.0.0.0/8", "2001:db8::/64", "2001:DB8:1::/48", "0.0.0.0/0", "fe80::/64",
-    "192.0.2.1/24", "192.0.2.0", "lan", " 10.0.0.0/8", "10.0.0.0/08", "::ffff:0:0/96", "fe80::%eth0/64",
-)  # fmt: skip
-
-
-def pool(chance: Chance) -> Object:
-    whole = {
-        "addresses": [entry(chance) for _ in range(chance.randrange(1, 3))],
-        "excludeAddresses": [entry(chance) for _ in range(chance.randrange(2))],
-        "reuseAfter": chance.choice(DURATIONS),
-        "serviceAllocation": {
-            "priority": 1,
-            "namespaces": some(chance, NAMESPACES),
-            "namespaceSelectors": selectors(chance),
-            "serviceSelectors": selectors(chance),
-        },
-    }
-    return {name: value for name, value in whole.items() if name == "addresses" or chance.random() > RIGHT}
-
-
-def advertisement(chance: Chance) -> Object:
-    whole = {
-        "ipAddressPools": some(chance, ("lan", "dmz")),
-        "ipAddressPoolSelectors": selectors(chance),
-        "nodeSelectors": selectors(chance),
-        "interfaces": some(chance, INTERFACES),
-        "serviceSelectors": selectors(chance),
-        "preferredNodeSelectors": [{"weight": 1, "nodeSelector": selector(chance)} for _ in range(chance.randrange(3))],
-    }
-    return dict(chance.sample(sorted(whole.items()), chance.randrange(4)))
-
-
-def members(chance: Chance) -> Object:
-    period = chance.choice(({}, {}, {"heartbeatPeriod": 50}, {"heartbeatPeriod": 200}))
-    nodes = ("a", "b", "c")
-    return {"members": chance.sample(nodes, chance.randrange(1, 4)), "need": chance.randrange(1, 5), **period}
-
-
-def segment(chance: Chance) -> Object:
+@pytest.fixture(scope="module")
+def schemas() -> dict[str, Schema]:
+    """By kind, as the lab reads them."""
+    crds = [each for each in shipped.manifests() if each["kind"] == "CustomResourceDefinition"]
     return {
-        "subnets": some(chance, SUBNETS),
-        "interface": chance.choice(("", "", "eth0", "eth1")),
-        "version": chance.randrange(5),
-        "lists": [members(chance) for _ in range(chance.randrange(3))],
+        crd["spec"]["names"]["kind"]: Schema(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) for crd in crds
     }
-
-
-LAN: Final[Object] = {
-    "subnets": ["192.0.2.0/24", "2001:db8::/64"],
-    "interface": "",
-    "version": 2,
-    "lists": [{"members": ["a", "b", "c"], "need": 2}, {"members": ["a", "b"], "need": 2, "heartbeatPeriod": 200}],
-}
-
-
-def segment_after(chance: Chance) -> Object:
-    """What somebody may make of the Segment that is stored."""
-    lists: list[Object] = LAN["lists"]
-    changes: tuple[Object, ...] = (
-        {"version": chance.randrange(5)},
-        {"lists": chance.choice((lists[:1], lists[::-1], [], [lists[0], members(chance)], [members(chance)]))},
-        {"lists": [{**each, "members": chance.sample(each["members"], len(each["members"]))} for each in lists]},
-        {"subnets": chance.choice((LAN["subnets"][::-1], LAN["subnets"][:1], some(chance, SUBNETS)))},
-        {"interface": chance.choice(("", "eth0"))},
-        {"heartbeatPeriod": 100},
-    )
-    changed = dict(LAN)
-    for change in chance.sample(changes, chance.randrange(1, 4)):
-        changed |= change
-    return changed
-
-
-ALLOCATION: Final[Object] = {"address": "2001:db8::5", "pool": "lan"}
-
-
-def allocation(chance: Chance) -> Object:
-    return {"address": address(chance)[:39], "pool": "lan"}
-
-
-def allocation_after(chance: Chance) -> Object:
-    return chance.choice((allocation(chance), {**ALLOCATION, "pool": "dmz"}, {**ALLOCATION, "address": "2001:DB8::5"}))
-
-
-def name_for(chance: Chance, spec: Object) -> str:
-    """Of an IPAllocation: its own name, another's, or one that is nearly it."""
-    text: str = spec["address"]
-    names = ["192.0.2.1", "2001-db8-0-0-0-0-0-1", "web", "a.b", text.lower(), text.lower().replace(":", "-")]
-    try:
-        right = object_name(IPv6Address(text) if ":" in text else IPv4Address(text))
-    except ValueError:
-        right = "x"
-    names += [right, right, right, right.replace("-0-", "-00-", 1)]
-    fitting = [
-        each for each in names if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,37}[a-z0-9])?", each) and ".." not in each
-    ]
-    return chance.choice([each for each in fitting if not re.search(r"[.]-|-[.]", each)])
-
-
-CASES: Final[Mapping[str, tuple[Resource[Any], Make, Object | None]]] = {
-    "pools": (POOLS, pool, None),
-    "advertisements": (ADVERTISEMENTS, advertisement, None),
-    "segments": (SEGMENTS, segment, None),
-    "segments that change": (SEGMENTS, segment_after, LAN),
-    "allocations": (ALLOCATIONS, allocation, None),
-    "allocations that change": (ALLOCATIONS, allocation_after, ALLOCATION),
-}
-"""What is tried: the kind, new specs, and the one that is stored before."""
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -235,8 +47,7 @@ def test_admission_and_the_api_server_refuse_the_same(
 ) -> None:
     kind, make, before = CASES[what]
     chance = Chance(f"{what} {seed}")
-    fixed = "2001-db8-0-0-0-0-0-5" if kind is ALLOCATIONS else ""
-    old = None if before is None else stored(kind, before, fixed)
+    old = None if before is None else stored(kind, before, fixed_name(kind))
     seen: Counter[str] = Counter()
     for _ in range(OBJECTS):
         spec = make(chance)
@@ -246,45 +57,83 @@ def test_admission_and_the_api_server_refuse_the_same(
         else:
             new = {**old, "spec": spec}
             theirs = refused(api.replace, path(kind, old["metadata"]["name"]) + DRY, new)
-        mine = refusals(kind.kind, new, old)
-        for field in theirs.keys() | {each.field for each in mine}:
-            said = [each for each in mine if each.field == field]
-            if field not in theirs:
-                assert all(map(beyond_cel, said)), (spec, said)
-                seen["beyond CEL"] += 1
-                continue
-            # Of several faults of one entry the parser finds the first.
-            assert said, (spec, field, theirs[field])
-            assert all(any(same(one, other) for other in theirs[field]) for one in said), (spec, said, theirs[field])
+        seen["beyond CEL"] += compared(refusals(kind.kind, new, old), theirs, new)
         seen["refused" if theirs else "taken"] += 1
-    report(f"of {OBJECTS}, seed {seed}: " + ", ".join(f"{count} {word}" for word, count in sorted(seen.items())))
+    say(report, seed, seen)
     assert min(seen["refused"], seen["taken"]) > OBJECTS / 10, "nearly all objects fare alike"
 
 
-def refused(ask: Callable[[str, Object], object], where: str, new: Object) -> Mapping[str, list[str]]:
-    """By field, what the API server says is wrong."""
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("what", [name for name, (_, _, before) in CASES.items() if before is None])
+def test_schema_and_admission_together_refuse_what_the_api_server_refuses(
+    api: Api, schemas: dict[str, Schema], report: Report, what: str, seed: int
+) -> None:
+    kind, make, _ = CASES[what]
+    chance = Chance(f"slips in {what} {seed}")
+    schema = schemas[kind.kind]
+    seen: Counter[str] = Counter()
+    for _ in range(OBJECTS):
+        right = make(chance)
+        new = body(kind, right, name_for(chance, right) if kind is ALLOCATIONS else "")
+        new = {**{name: value for name, value in new.items() if name != "spec"}, **slipped(chance, right)}
+        theirs = refused(api.create, path(kind) + DRY, new)
+        read = schema.default(schema.prune(new)[0])
+        causes = schema.causes(read)
+        by_schema = {(each.field, plain(each.message)) for each in causes}
+        assert by_schema <= theirs, (new, by_schema - theirs)
+        mine = () if UNCHECKED in causes else refusals(kind.kind, read, None)
+        seen["beyond CEL"] += compared(mine, theirs - by_schema, new)
+        seen["taken" if not theirs else "refused by the schema" if by_schema else "refused by a rule"] += 1
+    say(report, seed, seen)
+    assert seen["refused by the schema"] > OBJECTS / 10, "nearly all slips may be"
+
+
+def fixed_name(kind: Resource[Any]) -> str:
+    return "2001-db8-0-0-0-0-0-5" if kind is ALLOCATIONS else ""
+
+
+def say(report: Report, seed: int, seen: Counter[str]) -> None:
+    report(f"of {OBJECTS}, seed {seed}: " + ", ".join(f"{count} {word}" for word, count in sorted(seen.items())))
+
+
+def refused(ask: Callable[[str, Object], object], where: str, new: Object) -> Said:
+    """What the API server says is wrong."""
     try:
         ask(where, new)
     except ApiError as error:
         status = json.loads(str(error).partition(": ")[2])
-        found: dict[str, list[str]] = {}
-        for cause in status["details"]["causes"]:
-            assert cause["reason"] == "FieldValueInvalid", cause
-            found.setdefault(cause["field"], []).append(cause["message"])
-        return found
-    return {}
+        return {(cause["field"], plain(cause["message"])) for cause in status["details"]["causes"]}
+    return set()
 
 
-_SHOWN: Final = re.compile(r'Invalid value: ("(?:[^"\\]|\\.)*"|-?[0-9]+): (.*)', re.DOTALL)
+def plain(message: str) -> str:
+    """The message with what it quotes as JSON has it: Go quotes as Python does, and unprintable text otherwise."""
+    return re.sub(_QUOTED, lambda found: json.dumps(ast.literal_eval(found[0])), message)
+
+
+def compared(mine: tuple[Refusal, ...], theirs: Said, new: Object) -> int:
+    """How many of ours the API server can't see; fails where anything else differs."""
+    beyond = 0
+    for field in {field for field, _ in theirs} | {each.field for each in mine}:
+        said = [each for each in mine if each.field == field]
+        heard = [message for where, message in theirs if where == field]
+        if not heard:
+            assert all(map(beyond_cel, said)), (new, said)
+            beyond += len(said)
+            continue
+        # Of several faults of one entry the parser finds the first.
+        assert said, (new, field, heard)
+        assert all(any(same(one, other) for other in heard) for one in said), (new, said, heard)
+    return beyond
+
+
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 
 
 def same(mine: Refusal, theirs: str) -> bool:
     """Whether both say the same of the same value; admission may go on with advice."""
-    if mine.value is OMITTED:
-        return mine.message.startswith(theirs.removeprefix("Invalid value: "))
-    shown = _SHOWN.fullmatch(theirs)
-    # Go quotes as Python does, but for characters that need no quoting.
-    return shown is not None and ast.literal_eval(shown[1]) == mine.value and mine.message.startswith(shown[2])
+    shown = "" if mine.value is OMITTED else f" {json.dumps(mine.value)}:"
+    return f"Invalid value:{shown} {mine.message}".startswith(theirs)
 
 
 def beyond_cel(mine: Refusal) -> bool:
