@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -28,6 +29,8 @@ _TIMESPEC: Final = struct.Struct("@ll")
 _SOCK_FILTER: Final = struct.Struct("=HBBI")  # filter.h
 _SOCK_FPROG: Final = struct.Struct("@HP")
 
+_READINGS: Final = 3
+"""Readings of two clocks of which the best counts."""
 _FRAME: Final = 2048
 """Bytes read of a frame: no ARP or NDP frame is longer."""
 _BUFFER: Final = 8 << 20
@@ -129,7 +132,7 @@ class Tap:
         """Every frame that is there now, oldest first."""
         seen: list[Seen] = []
         # The kernel stamps with the wall clock; the offset is taken anew, so that a step of it moves nothing old.
-        offset = time.monotonic_ns() - time.time_ns()
+        offset = clock_offset(time.monotonic_ns, time.time_ns)
         while True:
             try:
                 frame, ancillary, _, address = self._socket.recvmsg(_FRAME, 64)
@@ -145,6 +148,17 @@ class Tap:
                     seconds, nanos = _TIMESPEC.unpack_from(data)
                     at = seconds * 1_000_000_000 + nanos + offset
             seen.append(Seen(at, frame, address[2] == _PACKET_OUTGOING))
+
+
+def clock_offset(monotonic: Callable[[], int], wall: Callable[[], int]) -> int:
+    """By how many nanoseconds the monotonic clock is ahead of the wall clock (it is far behind).
+
+    The wall clock is read between two readings of the other, and the closest two count: who loses the processor
+    between two clocks would date every frame back, an answer to before its question.
+    """
+    readings = ((monotonic(), wall(), monotonic()) for _ in range(_READINGS))
+    before, between, after = min(readings, key=lambda reading: reading[2] - reading[0])
+    return (before + after) // 2 - between
 
 
 def hurry() -> bool:
