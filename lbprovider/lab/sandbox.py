@@ -63,7 +63,10 @@ def run(arguments: Sequence[str], *, outlive: bool = False, program: Sequence[st
     Raises:
         HostError: this machine can't; one sentence says what to do.
     """
-    check()
+    try:
+        check()
+    except KeyboardInterrupt:  # Ctrl-C at once: there is nothing to end yet
+        return _BY_SIGNAL + signal.SIGINT
     _open_standard_streams()
     with _Ending() as ending:
         if not outlive:

@@ -78,7 +78,7 @@ class Run:
         """What it has written so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
-    def says(self, words: str) -> None:
+    def says(self, words: str, within: float = PATIENCE) -> None:
         """Wait for these words; AssertionError when it ends without."""
 
         def said() -> bool:
@@ -88,11 +88,11 @@ class Run:
             assert found or not ended, f"ended with {self.process.returncode} without {words!r}:\n{self.text}"
             return found
 
-        until(said, f"it says {words!r}")
+        until(said, f"it says {words!r}", within=within)
         self.pin()
 
-    def wait(self) -> int:
-        return self.process.wait(PATIENCE)
+    def wait(self, within: float = PATIENCE) -> int:
+        return self.process.wait(within)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
