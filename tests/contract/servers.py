@@ -133,5 +133,5 @@ class Server(abc.ABC):
 
 def established(crd: Object) -> bool:
     """Whether a CRD says that its kind is served."""
-    conditions: list[Object] = crd.get("status", {}).get("conditions", [])
+    conditions: list[Object] = crd.get("status", {}).get("conditions") or []
     return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
