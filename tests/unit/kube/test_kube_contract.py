@@ -1,4 +1,4 @@
-"""The fake keeps the contract that the real API server keeps (tests/e2e/test_kube.py)."""
+"""The fake keeps the contract that the real API server keeps (tests/contract/test_kube.py)."""
 
 from __future__ import annotations
 
