@@ -102,10 +102,10 @@ def _supervise(sandbox: list[str], arguments: Sequence[str], directory: Path, en
     running.record(directory, process.pid)
     status = process.wait()
     ending.let_go()
-    # Whoever killed unshare has left us its child, whose end is that of the whole PID namespace.
+    # Whoever killed unshare has left us its child, whose end is that of the whole PID namespace. It is told by its
+    # process group: before it became us, this process may have been a shell with children of its own.
     with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+        os.waitpid(-process.pid, 0)
     number = -status if status < 0 else status - _BY_SIGNAL
     if number > 0 and ending.received is None:
         _say(f"{_name(number)} has ended the lab")

@@ -208,6 +208,12 @@ def test_closed_standard_streams_are_no_harm(tmp_path: Path) -> None:
     assert "ended in order" in made.text
 
 
+def test_it_waits_for_no_child_that_a_shell_has_left_it(tmp_path: Path) -> None:
+    until_it_has_ended = 'while [ ! -e "$TMPDIR/status" ]; do sleep 0.05; done'
+    with run(tmp_path, ["sh", "-c", f"({until_it_has_ended}) & exec {shlex.join(sandboxed('exit', '0'))}"]) as made:
+        assert made.wait() == 0
+
+
 def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
     with run(tmp_path, ["sh", "-c", f"trap '' INT HUP; exec {shlex.join(sandboxed('wait'))}"]) as made:
         made.says("up")
