@@ -4,14 +4,29 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: test lint types imports unit controlplane e2e clean
+.PHONY: demo test lint types imports unit contract lab controlplane e2e clean
 .DEFAULT_GOAL := test
 
-test: lint types imports unit ## all that needs neither Go nor root
+demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
+	@$(BIN)/lbprovider lab
 
-$(VENV)/.dev: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+test: lint types imports unit contract lab ## all that needs neither Go nor root
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is missing, older than 3.11, or without its venv module: name another one as in" \
+	  "'make PYTHON=python3.12 $(or $(MAKECMDGOALS),test)', or on Debian and Ubuntu 'sudo apt install python3-venv'" >&2; \
+	  exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.python pyproject.toml
+	@echo "installing what lbprovider needs into $(VENV), once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 lint: $(VENV)/.dev
@@ -27,15 +42,21 @@ imports: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(PYTEST) tests/unit
 
+contract: $(VENV)/.dev ## what an API server does for us, on the lab's
+	$(PYTEST) tests/contract
+
+lab: $(VENV)/.dev ## the demo, and the lab that stays, as users run them
+	$(PYTEST) tests/lab
+
 $(VENV)/.e2e: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --editable '.[e2e]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[e2e]'
 	@touch $@
 
 controlplane: $(VENV)/.e2e ## Kubernetes from source, minutes the first time and cached after; KUBEBUILDER_ASSETS names another
 	$(BIN)/python -m tests.e2e.rig.binaries
 
-e2e: controlplane ## the story on a real control plane; needs root, nft, and Go for the first time
-	$(PYTEST) --durations=15 tests/e2e
+e2e: controlplane ## the story and the contract on a real control plane; needs root, nft, and Go for the first time
+	$(PYTEST) --durations=15 --server=real tests/contract tests/e2e
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from lbprovider.api import resources
-from lbprovider.api.names import object_name
+from lbprovider.api.names import object_name, segment_name
 from lbprovider.errors import HostError
 from lbprovider.kube.access import in_cluster
 from lbprovider.lab import node, objects, provider, shipped
 from lbprovider.lab.admin import Admin
 from lbprovider.lab.apiserver import home
 from lbprovider.lab.frames import Address
-from lbprovider.lab.lan import CONTROL, Lan
+from lbprovider.lab.lan import CONTROL, LAN4, Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import API_PORT, NAMESPACE
 from lbprovider.lab.waiting import PATIENCE, until
@@ -75,6 +75,7 @@ class Lab:
                 self._start_node(name)
             self.services = self.admin.follow(resources.SERVICES)
             self.allocations = self.admin.follow(resources.ALLOCATIONS)
+            self._segments = self.admin.follow(resources.SEGMENTS)
             self.await_ready()
             say(f"a controller, and on each node a speaker that votes: {_some(settings.nodes, 'node')} ready")
             self._undo = undo.pop_all()
@@ -185,6 +186,20 @@ class Lab:
         self.until(lambda: provider.health(self.lan.control)[0] == _HTTP_OK, "the controller is ready")
         self.until(lambda: all(map(self.ready, self.lan.nodes)), "every speaker is ready", within=self._patience)
         self.until(lambda: self.services.synced and self.allocations.synced, "Services and addresses are listed")
+
+    def await_members(self) -> str:
+        """Until every node votes on the LAN, whose Segment is named: it is made for the first pool there.
+
+        While members are still added, the majority is one of few, and the death of one of those may leave none.
+        """
+        name = segment_name([LAN4], "")
+
+        def all_vote() -> bool:
+            segment = self._segments.get(name)
+            return segment is not None and [set(each.members) for each in segment.spec.lists] == [set(self.lan.nodes)]
+
+        self.until(all_vote, f"every node is a member of Segment {name}", within=self._patience)
+        return name
 
     # --- who has what
 

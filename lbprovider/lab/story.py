@@ -296,6 +296,8 @@ class Story:
             lab.lan.client.add_link(str(objects.OFF_LINK), "eth0")
         lab.admin.create_all([objects.pool(_POOL, addresses), objects.advertisement(_POOL)])
         self._say(f"IPAddressPool {_POOL} with {', '.join(addresses)}, and an L2Advertisement of it")
+        segment = lab.await_members()
+        self._say(f"all nodes vote on the LAN of these addresses, Segment {segment}")
 
     def _create(self, name: str) -> _Given:
         (created,) = self._lab.admin.create_all([objects.service(name, dual_stack=self._families > 1)])
