@@ -5,8 +5,6 @@ Pure. Every function takes all kinds that are served. Documents that would be em
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -132,8 +130,3 @@ def _resource(kind: Kind) -> Document:
         **_names(kind),
         **({"subresources": below} if below else {}),
     }
-
-
-def etag(document: Mapping[str, Any]) -> str:
-    """What a client may ask with again (If-None-Match), to hear only of changes."""
-    return f'"{hashlib.sha512(json.dumps(document, sort_keys=True).encode()).hexdigest().upper()}"'
