@@ -25,6 +25,8 @@ from lbprovider.lab.apiserver.store import Store
 AUTHENTICATED: Final = "system:authenticated"
 ANONYMOUS: Final = "system:anonymous"
 UNAUTHENTICATED: Final = "system:unauthenticated"
+ACCOUNT_PREFIX: Final = "system:serviceaccount:"
+"""A ServiceAccount's user is this, its namespace, a colon and its name."""
 DEFAULT_SECONDS: Final = 3600
 """How long a token is good when the request doesn't say."""
 _LEAST_SECONDS: Final = 600
@@ -45,7 +47,7 @@ NOBODY: Final = User(ANONYMOUS, (UNAUTHENTICATED,))
 class _Claims(msgspec.Struct, frozen=True):
     namespace: str
     name: str
-    uid: str
+    uid: str  # empty: whichever account has the name
     expires: int
 
 
@@ -98,26 +100,41 @@ class Authenticator:
     def token(self, account: Mapping[str, Any], expires: int) -> str:
         """A token of a ServiceAccount, good until a time in seconds since 1970."""
         metadata = account["metadata"]
-        claims = _Claims(metadata["namespace"], metadata["name"], metadata["uid"], expires)
-        body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode("ascii")
-        return f"{body}.{self._signature(body)}"
-
-    def _signature(self, body: str) -> str:
-        return hmac.new(self._key, body.encode("ascii"), hashlib.sha256).hexdigest()
+        return sign(self._key, metadata["namespace"], metadata["name"], expires, uid=metadata["uid"])
 
     def _account(self, token: str, now: float) -> User | None:
         body, _, signature = token.rpartition(".")
-        if not token.isascii() or not hmac.compare_digest(self._signature(body), signature):
+        if not token.isascii() or not hmac.compare_digest(_signature(self._key, body), signature):
             return None
         try:
             claims = _claims.decode(base64.urlsafe_b64decode(body))
         except (binascii.Error, msgspec.MsgspecError):
             return None  # signed by us, but by another version of this program
         held = self._store.get(kinds.SERVICE_ACCOUNT.resource, claims.namespace, claims.name)
-        if held is None or held.value["metadata"]["uid"] != claims.uid or now >= claims.expires:
+        if held is None or claims.uid not in ("", held.value["metadata"]["uid"]) or now >= claims.expires:
             return None
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", AUTHENTICATED)
-        return User(f"system:serviceaccount:{claims.namespace}:{claims.name}", groups, claims.uid)
+        uid = held.value["metadata"]["uid"]
+        return User(f"{ACCOUNT_PREFIX}{claims.namespace}:{claims.name}", groups, uid)
+
+
+def sign(key: bytes, namespace: str, name: str, expires: int, *, uid: str = "") -> str:
+    """A token of a ServiceAccount.
+
+    Args:
+        key: the server's.
+        namespace: of the account.
+        name: of the account.
+        expires: until when it is good, in seconds since 1970.
+        uid: of the account; empty for a token of whichever account has that name by then.
+    """
+    claims = _Claims(namespace, name, uid, expires)
+    body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode("ascii")
+    return f"{body}.{_signature(key, body)}"
+
+
+def _signature(key: bytes, body: str) -> str:
+    return hmac.new(key, body.encode("ascii"), hashlib.sha256).hexdigest()
 
 
 def lifetime(spec: Mapping[str, Any]) -> int:

@@ -61,12 +61,12 @@ class Refusal(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "code": self.code,
         }
         if self.reason:
             status["reason"] = self.reason
         if self.details is not None:
             status["details"] = dict(self.details)
+        status["code"] = self.code
         return status
 
 

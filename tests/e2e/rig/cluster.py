@@ -4,30 +4,31 @@ Everything of it lives in the namespaces of a :class:`~lbprovider.lab.lan.Lan`, 
 stand side by side, and nothing of it can be reached from the machine.
 """
 
-import base64
 import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, Self
 
+from lbprovider.lab import pki, provider
 from lbprovider.lab.lan import CONTROL, PODS4, PODS6, Lan
 from lbprovider.lab.process import Process
-from tests.e2e.rig import audit, nodes, pki
+from tests.e2e.rig import audit, nodes
 from tests.e2e.rig.api import Api, Object
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.waiting import eventually
 
-API_PORT: Final = 6443
+API_PORT: Final = provider.API_PORT
 SERVICES4: Final = IPv4Network("10.96.0.0/16")
 API_SERVICE: Final = SERVICES4[1]
 """The address of the Service ``kubernetes``, which kube-proxy leads to the API server from each node."""
 SERVICES6: Final = "2001:db8:96::/112"
-NAMESPACE: Final = "lbprovider-system"
+NAMESPACE: Final = provider.NAMESPACE
 _ISSUER: Final = "https://kubernetes.default.svc"
 
 _CONTROLLERS: Final = (
@@ -69,8 +70,9 @@ class Cluster:
             self._start_etcd()
             self.apiserver = self._start_apiserver()
             self.audit = audit.Audit(directory / "audit.log")
-            self.api = self.api_as_token(self._tokens["admin"])
-            self.kubeconfig = self.kubeconfig_of("admin", self._tokens["admin"])
+            self.admin_token = self._tokens["admin"]
+            self.api = self.api_as_token(self.admin_token)
+            self.kubeconfig = self.kubeconfig_of("admin", self.admin_token)
             self._await_apiserver()
             self._start_controller_manager()
             for node in self.lan.nodes.values():
@@ -174,9 +176,13 @@ class Cluster:
 
     def api_as_token(self, token: str) -> Api:
         """The API server as the owner of a token sees it."""
-        api = Api(self.lan.control, str(CONTROL), API_PORT, self._pki.ca, token)
+        api = Api(self.dial, str(CONTROL), self._pki.ca, token)
         self._undo.callback(api.close)
         return api
+
+    def dial(self) -> socket.socket:
+        """A new TCP connection to the API server."""
+        return self.lan.control.run(lambda: socket.create_connection((str(CONTROL), API_PORT), timeout=30))
 
     def token_of(self, account: str, namespace: str = NAMESPACE) -> str:
         """A token of a ServiceAccount, good for some hours, as the kubelet would fetch it for a Pod."""
@@ -191,26 +197,15 @@ class Cluster:
 
     def kubeconfig_of(self, name: str, token: str) -> Path:
         """A kubeconfig file for a token, for programs in the control namespace or on a node."""
-        authority = base64.b64encode(self._pki.ca.read_bytes()).decode("ascii")
         server = f"https://{CONTROL}:{API_PORT}"
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "e2e", "cluster": {"server": server, "certificate-authority-data": authority}}],
-            "users": [{"name": name, "user": {"token": token}}],
-            "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": name}}],
-            "current-context": "e2e",
-        }
-        return self._write(f"{name}.kubeconfig", content)
+        path = self.directory / f"{name}.kubeconfig"
+        return provider.write_kubeconfig(path, server=server, authority=self.authority, user=name, token=token)
 
     def service_account_directory(self, name: str, account: str, namespace: str = NAMESPACE) -> Path:
         """A folder with ``token``, ``ca.crt`` and ``namespace``, as a Pod finds it."""
         path = self.directory / f"{name}.serviceaccount"
-        path.mkdir(exist_ok=True)
-        (path / "token").write_text(self.token_of(account, namespace), encoding="ascii")
-        (path / "ca.crt").write_bytes(self._pki.ca.read_bytes())
-        (path / "namespace").write_text(namespace, encoding="ascii")
-        return path
+        token = self.token_of(account, namespace)
+        return provider.write_service_account(path, authority=self.authority, token=token, namespace=namespace)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the admin and give its output.

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from cryptography import x509
@@ -25,11 +25,11 @@ class Pki:
     """The private key that signs ServiceAccount tokens; the public one is read from it too."""
 
 
-def make(directory: Path, addresses: Sequence[IPv4Address], names: Sequence[str]) -> Pki:
+def make(directory: Path, addresses: Sequence[IPv4Address | IPv6Address], names: Sequence[str]) -> Pki:
     """A certificate authority and a server certificate for these addresses and names, good for a day."""
     directory.mkdir(parents=True)
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lbprovider e2e")])
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lbprovider lab")])
     ca = (
         _certificate(issuer, issuer, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
