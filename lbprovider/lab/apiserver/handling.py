@@ -137,7 +137,7 @@ class Handler:
         self._rooms.authorizer.check(user, asked)
         payload = await request.read() if request.method in _WITH_BODY else b""
         if not asked.plural:
-            return self._documents.answer(request.method, request.path)
+            return self._documents.answer(request.method, request.path, request.headers.get("Accept", ""))
         kind = self._rooms.served.find(asked.group, asked.version, asked.plural)
         if kind is None or not _in_its_place(kind, asked):
             return self._nowhere(asked)
