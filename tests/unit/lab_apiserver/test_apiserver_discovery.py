@@ -1,6 +1,6 @@
 """What the lab's API server says of its kinds; the documents are a kube-apiserver 1.35's of the same kinds."""
 
-import dataclasses
+import json
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import discovery, kinds, openapi
@@ -119,7 +119,8 @@ def test_all_in_one_document() -> None:
 
 
 def test_the_index_of_openapi_changes_with_its_documents() -> None:
-    index = openapi.index(SERVED)["paths"]
+    published = openapi.Published(SERVED)
+    index = json.loads(published.index)["paths"]
     assert set(index) == {
         "api/v1",
         "apis/apiextensions.k8s.io/v1",
@@ -131,15 +132,17 @@ def test_the_index_of_openapi_changes_with_its_documents() -> None:
     }
     url = index["apis/lbprovider.io/v1beta1"]["serverRelativeURL"]
     assert url.startswith("/openapi/v3/apis/lbprovider.io/v1beta1?hash=")
-    assert openapi.index(SERVED)["paths"] == index
-    fewer = openapi.index(kinds.BUILT_IN)["paths"]
+    assert json.loads(openapi.Published(SERVED).index)["paths"] == index
+    fewer = json.loads(openapi.Published(kinds.BUILT_IN).index)["paths"]
     assert "apis/lbprovider.io/v1beta1" not in fewer
     assert fewer["api/v1"] == index["api/v1"]
-    assert openapi.index((*kinds.BUILT_IN, dataclasses.replace(POOL, openapi={})))["paths"] != index
+    assert published.document("apis/nope.io/v1") is None
 
 
 def document(path: str) -> Any:
-    return openapi.document(each for each in SERVED if each.api_version == path.split("/", 1)[1])
+    encoded = openapi.Published(SERVED).document(path)
+    assert encoded is not None
+    return json.loads(encoded)
 
 
 def test_a_custom_kind_is_described_in_full() -> None:
