@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import patches
@@ -23,41 +22,28 @@ _JSON: Final = "application/json"
 Document = dict[str, Any]
 
 
-class Published:
-    """All documents for the kinds that are served now, made when they are asked for; made anew when a kind changes.
+def index(kinds: Iterable[Kind]) -> Document:
+    """What is at ``/openapi/v3``; kubectl keeps each document until its hash here changes.
 
     Args:
         kinds: all that are served.
     """
+    served: dict[str, list[Kind]] = {}
+    for kind in kinds:
+        served.setdefault(f"{'apis' if kind.group else 'api'}/{kind.api_version}", []).append(kind)
+    paths = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(of)}"} for path, of in served.items()}
+    return {"paths": paths}
 
-    def __init__(self, kinds: Iterable[Kind]) -> None:
-        self._kinds: dict[str, list[Kind]] = {}
-        for kind in kinds:
-            prefix = "apis" if kind.group else "api"
-            self._kinds.setdefault(f"{prefix}/{kind.api_version}", []).append(kind)
-        self._encoded: dict[str, bytes] = {}
 
-    def document(self, path: str) -> bytes | None:
-        """What is at ``/openapi/v3/PATH``, as ``apis/lbprovider.io/v1beta1``, encoded; None where there is nothing."""
-        if path in self._kinds and path not in self._encoded:
-            self._encoded[path] = json.dumps(document(self._kinds[path])).encode()
-        return self._encoded.get(path)
-
-    @cached_property
-    def index(self) -> bytes:
-        """What is at ``/openapi/v3``, encoded; kubectl keeps each document until its hash here changes."""
-        paths = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={self._hash(path)}"} for path in self._kinds}
-        return json.dumps({"paths": paths}).encode()
-
-    def _hash(self, path: str) -> str:
-        return hashlib.sha512(self.document(path) or b"").hexdigest().upper()
+def _hash(kinds: Iterable[Kind]) -> str:
+    return hashlib.sha512(json.dumps(document(kinds)).encode()).hexdigest().upper()
 
 
 def document(kinds: Iterable[Kind]) -> Document:
-    """The document of one group and version.
+    """What is at ``/openapi/v3/api/VERSION`` or ``/openapi/v3/apis/GROUP/VERSION``.
 
     Args:
-        kinds: those in it.
+        kinds: those of that group and version.
     """
     served = list(kinds)
     return {
