@@ -140,8 +140,9 @@ def known(kind: Kind, served: Served, obj: Mapping[str, Any]) -> tuple[Object, t
         read, unknown = shapes.read(kind, {"metadata": {}, **given})
         return {**head, **read}, unknown
     metadata, unknown = shapes.read_metadata(given.pop("metadata", None) or {})
-    pruned, more = served.schema(kind).prune({**head, "metadata": metadata, **given})
-    return pruned, (*unknown, *more)
+    pruned, more = served.schema(kind).prune({**head, **given})
+    # A schema may say something of the name; of metadata's other fields it knows nothing.
+    return {**head, "metadata": metadata, **pruned}, (*unknown, *more)
 
 
 def decoded(kind: Kind, served: Served, payload: bytes, content_type: str, asked: Options) -> Object:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from lbprovider.lab.apiserver import discovery, negotiating, openapi, statuses
+from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.registration import Served
 
 VERSION: Final = "v1.35.4+lab"
@@ -23,13 +25,14 @@ _VERSION: Final = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+_OPENAPI: Final = "/openapi/v3"
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
-Document = Mapping[str, Any]
+Maker = Callable[[], Mapping[str, Any] | None]
 
 
 class Documents:
-    """Answers what is no resource. Documents are made once for each set of kinds.
+    """Answers what is no resource. Documents are made when they are first asked for, and anew when a kind changes.
 
     Args:
         served: knows the kinds.
@@ -38,7 +41,9 @@ class Documents:
     def __init__(self, served: Served) -> None:
         self._served = served
         self._generation = served.generation
+        self._makers = _makers(served.all())
         self._published = openapi.Published(served.all())
+        self._made: dict[str, bytes] = {}
 
     def answer(self, method: str, path: str, accept: str) -> web.Response:
         """The answer to a request that RBAC lets through.
@@ -56,35 +61,42 @@ class Documents:
         path = path.rstrip("/")
         if path in _HEALTH:
             return negotiating.text("ok")
-        if path in ("/api", "/apis") and _wants_aggregated(accept):
-            document = discovery.aggregated(self._served.all(), core=path == "/api")
-            return web.Response(body=msgspec.json.encode(document), headers={"Content-Type": discovery.AGGREGATED})
-        made = self._openapi(path) if path.startswith("/openapi/v3") else self._document(path)
-        return negotiating.text("404 page not found\n", 404) if made is None else negotiating.answer(made)
+        aggregated = path in ("/api", "/apis") and _wants_aggregated(accept)
+        made = self._document(f"{path} aggregated" if aggregated else path)
+        if made is None:
+            return negotiating.text("404 page not found\n", 404)
+        headers = {"Content-Type": discovery.AGGREGATED if aggregated else negotiating.JSON}
+        return web.Response(body=made, headers=headers)
 
-    def _document(self, path: str) -> Document | None:
-        kinds = self._served.all()
-        match path.split("/"):
-            case [_, "version"]:
-                return _VERSION
-            case [_, "api"]:
-                return discovery.versions()
-            case [_, "apis"]:
-                return discovery.groups(kinds)
-            case [_, "api", version]:
-                return discovery.resources(kinds, "", version)
-            case [_, "apis", group]:
-                return discovery.group(kinds, group)
-            case [_, "apis", group, version]:
-                return discovery.resources(kinds, group, version)
-        return None
-
-    def _openapi(self, path: str) -> bytes | None:
+    def _document(self, name: str) -> bytes | None:
         if self._generation != self._served.generation:
             self._generation = self._served.generation
+            self._makers = _makers(self._served.all())
             self._published = openapi.Published(self._served.all())
-        below = path.removeprefix("/openapi/v3").strip("/")
-        return self._published.document(below) if below else self._published.index
+            self._made.clear()
+        below = name.removeprefix(_OPENAPI)
+        if below != name:
+            return self._published.document(below.strip("/")) if below else self._published.index
+        if name in self._makers and name not in self._made:
+            self._made[name] = msgspec.json.encode(self._makers[name]())
+        return self._made.get(name)
+
+
+def _makers(kinds: Sequence[Kind]) -> Mapping[str, Maker]:
+    """What makes each document, by its path."""
+    makers: dict[str, Maker] = {
+        "/version": lambda: _VERSION,
+        "/api": discovery.versions,
+        "/api aggregated": partial(discovery.aggregated, kinds, core=True),
+        "/apis": partial(discovery.groups, kinds),
+        "/apis aggregated": partial(discovery.aggregated, kinds, core=False),
+    }
+    for group, version in {(kind.group, kind.version): None for kind in kinds}:
+        place = f"apis/{group}/{version}" if group else f"api/{version}"
+        makers[f"/{place}"] = partial(discovery.resources, kinds, group, version)
+        if group:
+            makers[f"/apis/{group}"] = partial(discovery.group, kinds, group)
+    return makers
 
 
 def _wants_aggregated(accept: str) -> bool:
