@@ -25,7 +25,6 @@ _VERSION: Final = {
     "compiler": "",
     "platform": "linux/amd64",
 }
-_OPENAPI: Final = "/openapi/v3"
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
 Maker = Callable[[], Mapping[str, Any] | None]
@@ -42,7 +41,6 @@ class Documents:
         self._served = served
         self._generation = served.generation
         self._makers = _makers(served.all())
-        self._published = openapi.Published(served.all())
         self._made: dict[str, bytes] = {}
 
     def answer(self, method: str, path: str, accept: str) -> web.Response:
@@ -72,11 +70,7 @@ class Documents:
         if self._generation != self._served.generation:
             self._generation = self._served.generation
             self._makers = _makers(self._served.all())
-            self._published = openapi.Published(self._served.all())
             self._made.clear()
-        below = name.removeprefix(_OPENAPI)
-        if below != name:
-            return self._published.document(below.strip("/")) if below else self._published.index
         if name in self._makers and name not in self._made:
             self._made[name] = msgspec.json.encode(self._makers[name]())
         return self._made.get(name)
@@ -88,11 +82,14 @@ def _makers(kinds: Sequence[Kind]) -> Mapping[str, Maker]:
         "/version": lambda: _VERSION,
         "/api": discovery.versions,
         "/api aggregated": partial(discovery.aggregated, kinds, core=True),
+        "/openapi/v3": partial(openapi.index, kinds),
         "/apis": partial(discovery.groups, kinds),
         "/apis aggregated": partial(discovery.aggregated, kinds, core=False),
     }
     for group, version in {(kind.group, kind.version): None for kind in kinds}:
         place = f"apis/{group}/{version}" if group else f"api/{version}"
+        of = [kind for kind in kinds if (kind.group, kind.version) == (group, version)]
+        makers[f"/openapi/v3/{place}"] = partial(openapi.document, of)
         makers[f"/{place}"] = partial(discovery.resources, kinds, group, version)
         if group:
             makers[f"/apis/{group}"] = partial(discovery.group, kinds, group)
