@@ -163,7 +163,7 @@ class _Ending:
 
     def _kill(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
 
