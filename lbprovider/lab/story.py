@@ -147,9 +147,8 @@ class Story:
         given_after = {name: at - created[name] for name, at in self._marks().items() if name in created}
         announced_after = {str(of): announced[of].at - created[name] for of, name in wanted.items()}
         if count > ONE_BY_ONE:
-            self._say(
-                f"all {len(wanted)} addresses are announced on the LAN; {findings.spread(announced_after.values())}"
-            )
+            took = findings.spread(announced_after.values())
+            self._say(f"all {len(wanted)} addresses are announced on the LAN, {took} after their Service was created")
         leaders = {address: lab.leader(address) or "" for address in answers}
         return [
             findings.complete(title, "EXTERNAL-IP", list(created), given_after),

@@ -44,7 +44,7 @@ STORY: Final = (
     r"a client that asked each 2 ms heard nothing for [0-9.]+ ms .*",
     r"the speaker of node\d is back and ready, and has taken nothing from node\d",
     r"a cable cut and healed, 198\.51\.100\.200",
-    r"the LAN cable of node\d, .*, is cut behind the switch, .*",
+    r"the LAN cable of node\d, .*, is cut behind the switch: it keeps its carrier",
     r"the cable is whole again",
     r"node\d votes again and takes nothing back; time that two MACs answered: 0 ms",
     r"the API server down",
