@@ -1,4 +1,4 @@
-"""A request's body and its options, read: JSON or YAML, of the right kind, with only fields that the kind has."""
+"""A request's body and its options, read: of the right kind, with only fields that the kind has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from lbprovider.lab.apiserver import shapes
+from lbprovider.lab.apiserver import protobuf, shapes
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.metadata import quoted
 from lbprovider.lab.apiserver.registration import Served
@@ -73,7 +73,7 @@ def options(query: Mapping[str, str], kind: str) -> Options:
 
 
 def parse(payload: bytes, content_type: str, wanted: str) -> Object:
-    """The JSON or YAML object in a body.
+    """The object in a body: JSON, YAML, or protobuf of the kinds that kubectl sends so.
 
     Args:
         payload: the body.
@@ -84,6 +84,8 @@ def parse(payload: bytes, content_type: str, wanted: str) -> Object:
         Refusal: 400, or 415.
     """
     media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == protobuf.MEDIA_TYPE:
+        return _from_protobuf(payload, wanted)
     if media_type not in ("", JSON, *YAML):
         raise unsupported((JSON, YAML[0]))
     try:
@@ -97,6 +99,15 @@ def parse(payload: bytes, content_type: str, wanted: str) -> Object:
         )
         raise _unrecognized(wanted, why, payload)
     return value
+
+
+def _from_protobuf(payload: bytes, wanted: str) -> Object:
+    try:
+        return protobuf.decode(payload)
+    except protobuf.UnknownKind:
+        raise unsupported((JSON, YAML[0])) from None
+    except protobuf.Unreadable as error:
+        raise _unrecognized(wanted, str(error), b"") from None
 
 
 def _unrecognized(wanted: str, why: str, payload: bytes) -> Refusal:
