@@ -36,7 +36,7 @@ ONE_BY_ONE: Final = 2
 """Services that are told of one by one; more come at once."""
 MAJORITY: Final = 3
 """The least number of nodes that leaves a majority when one dies."""
-_POOL: Final = "lan"
+_POOL: Final = "lab"
 _BEFORE: Final = 100
 """Milliseconds that are watched before a fault: whoever answers then is who answers."""
 _AFTER: Final = 500
