@@ -78,10 +78,8 @@ class Allocator:
         Raises:
             Unallocated: it may not.
         """
-        network = NETWORKS[family]
-        if ip_address(address) not in network:
-            said = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {network}"
-            raise Unallocated(said)
+        if ip_address(address) not in NETWORKS[family]:
+            raise Unallocated("the provided network does not match the current range")
         if address in self._addresses:
             raise Unallocated("provided IP is already allocated")
 

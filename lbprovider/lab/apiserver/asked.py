@@ -59,6 +59,9 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
             pass
         case _:
             return Asked(method.lower(), path)
+    if rest[0] == "watch":  # the older form of a watch
+        query = {**query, "watch": "true"}
+        rest = rest[1:]
     namespace = ""
     match rest:
         case ["namespaces", namespace, ("status" | "finalize") as sub] if not group:

@@ -1,7 +1,7 @@
 """Who asks: bearer tokens of the users' file, and of ServiceAccounts.
 
-A ServiceAccount's token is its name, its uid and a time, signed with a key that stays in the server's directory: valid
-over restarts, and worth nothing once the account is gone or another of its name is there.
+A ServiceAccount's token is a JWT (RFC 7519), signed with a key that stays in the server's directory: valid over
+restarts, and worth nothing once the account is gone or another of its name is there.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ ANONYMOUS: Final = "system:anonymous"
 UNAUTHENTICATED: Final = "system:unauthenticated"
 ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 """A ServiceAccount's user is this, its namespace, a colon and its name."""
-DEFAULT_SECONDS: Final = 3600
-"""How long a token is good when the request doesn't say."""
-_LEAST_SECONDS: Final = 600
+ISSUER: Final = "https://kubernetes.default.svc"
+_HEAD: Final = {"alg": "HS256", "typ": "JWT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,37 @@ class User:
 NOBODY: Final = User(ANONYMOUS, (UNAUTHENTICATED,))
 
 
-class _Claims(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A ServiceAccount; without a uid, whichever has the name."""
+
     namespace: str
     name: str
-    uid: str  # empty: whichever account has the name
-    expires: int
+    uid: str = ""
+
+    @property
+    def user(self) -> str:
+        """As RBAC knows it."""
+        return f"{ACCOUNT_PREFIX}{self.namespace}:{self.name}"
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+    uid: str
+
+
+class _Bound(msgspec.Struct, frozen=True):
+    namespace: str
+    serviceaccount: _Named
+
+
+class _Claims(msgspec.Struct, frozen=True, rename={"bound": "kubernetes.io"}):
+    iss: str
+    sub: str
+    aud: tuple[str, ...]
+    iat: int
+    exp: int
+    bound: _Bound
 
 
 _claims: Final = msgspec.json.Decoder(_Claims)
@@ -97,53 +122,55 @@ class Authenticator:
             raise Refusal(401, "Unauthorized", "Unauthorized")
         return user
 
-    def token(self, account: Mapping[str, Any], expires: int) -> str:
-        """A token of a ServiceAccount, good until a time in seconds since 1970."""
+    def token(self, account: Mapping[str, Any], now: float, seconds: int, audiences: Sequence[str]) -> str:
+        """A token of a ServiceAccount, good for some seconds from now (seconds since 1970)."""
         metadata = account["metadata"]
-        return sign(self._key, metadata["namespace"], metadata["name"], expires, uid=metadata["uid"])
+        account_id = Account(metadata["namespace"], metadata["name"], metadata["uid"])
+        return sign(self._key, account_id, now, seconds, audiences=audiences)
 
     def _account(self, token: str, now: float) -> User | None:
-        body, _, signature = token.rpartition(".")
-        if not token.isascii() or not hmac.compare_digest(_signature(self._key, body), signature):
+        signed, _, signature = token.rpartition(".")
+        if not token.isascii() or not hmac.compare_digest(_signature(self._key, signed), signature):
             return None
         try:
-            claims = _claims.decode(base64.urlsafe_b64decode(body))
+            claims = _claims.decode(_unpacked(signed.partition(".")[2]))
         except (binascii.Error, msgspec.MsgspecError):
             return None  # signed by us, but by another version of this program
-        held = self._store.get(kinds.SERVICE_ACCOUNT.resource, claims.namespace, claims.name)
-        if held is None or claims.uid not in ("", held.value["metadata"]["uid"]) or now >= claims.expires:
+        namespace, account = claims.bound.namespace, claims.bound.serviceaccount
+        held = self._store.get(kinds.SERVICE_ACCOUNT.resource, namespace, account.name)
+        if held is None or now >= claims.exp:
             return None
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", AUTHENTICATED)
         uid = held.value["metadata"]["uid"]
-        return User(f"{ACCOUNT_PREFIX}{claims.namespace}:{claims.name}", groups, uid)
+        if account.uid not in ("", uid):
+            return None
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+        return User(claims.sub, groups, uid)
 
 
-def sign(key: bytes, namespace: str, name: str, expires: int, *, uid: str = "") -> str:
+def sign(key: bytes, account: Account, now: float, seconds: int, *, audiences: Sequence[str] = (ISSUER,)) -> str:
     """A token of a ServiceAccount.
 
     Args:
         key: the server's.
-        namespace: of the account.
-        name: of the account.
-        expires: until when it is good, in seconds since 1970.
-        uid: of the account; empty for a token of whichever account has that name by then.
+        account: whose.
+        now: seconds since 1970.
+        seconds: for which it is good.
+        audiences: whom it is for; it is accepted here whoever that is.
     """
-    claims = _Claims(namespace, name, uid, expires)
-    body = base64.urlsafe_b64encode(msgspec.json.encode(claims)).decode("ascii")
-    return f"{body}.{_signature(key, body)}"
+    issued = int(now)
+    bound = _Bound(account.namespace, _Named(account.name, account.uid))
+    claims = _Claims(ISSUER, account.user, tuple(audiences), issued, issued + seconds, bound)
+    signed = f"{_packed(msgspec.json.encode(_HEAD))}.{_packed(msgspec.json.encode(claims))}"
+    return f"{signed}.{_signature(key, signed)}"
 
 
-def _signature(key: bytes, body: str) -> str:
-    return hmac.new(key, body.encode("ascii"), hashlib.sha256).hexdigest()
+def _packed(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
 
 
-def lifetime(spec: Mapping[str, Any]) -> int:
-    """Seconds that a TokenRequest's spec asks for, within what is allowed."""
-    asked = spec.get("expirationSeconds")
-    return max(_LEAST_SECONDS, asked) if isinstance(asked, int) else DEFAULT_SECONDS
+def _unpacked(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def audiences(spec: Mapping[str, Any], default: str) -> Sequence[str]:
-    """Whom the token is for; it is accepted here whoever that is."""
-    named = spec.get("audiences")
-    return named if isinstance(named, list) and named else [default]
+def _signature(key: bytes, signed: str) -> str:
+    return _packed(hmac.new(key, signed.encode("ascii"), hashlib.sha256).digest())

@@ -126,6 +126,11 @@ def check_kind(kind: Kind, obj: Object, payload: bytes) -> None:
     if kind.custom and not said:
         text = payload.decode("utf-8", errors="replace")
         raise _unrecognized(kind.kind, f"Object 'Kind' is missing in '{text}'", payload)
+    if kind.custom and version != kind.api_version:
+        expected = f"does not match the expected API version ({kind.api_version})"
+        raise bad_request(f"the API version in the data ({version or ''}) {expected}")
+    if kind.custom and said != kind.kind:
+        raise _not_of(kind, obj, "kind", kind.kind)
     said, version = said or kind.kind, version or kind.api_version
     if version != kind.api_version:
         what = f'no kind "{said}" is registered for version "{version}"'
@@ -133,6 +138,15 @@ def check_kind(kind: Kind, obj: Object, payload: bytes) -> None:
     if said != kind.kind:
         what = f"it is of the kind {said}"
         raise bad_request(f'{said} in version "{_short(version)}" cannot be handled as a {kind.kind}: {what}')
+
+
+def _not_of(kind: Kind, obj: Mapping[str, Any], field: str, wanted: str) -> Refusal:
+    """422, in the name of the kind that the object says it is of."""
+    metadata = obj.get("metadata")
+    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+    group = kind.group if field == "kind" else str(obj.get("apiVersion")).rpartition("/")[0]
+    cause = Cause(field, f"Invalid value: {quoted(obj.get(field))}: must be {wanted}", INVALID)
+    return invalid(group, str(obj.get("kind")), name, [cause])
 
 
 def _short(api_version: Any) -> str:
@@ -184,8 +198,9 @@ def patched(kind: Kind, served: Served, obj: Any, asked: Options) -> Object:
     text = msgspec.json.encode(obj).decode()
     if not isinstance(obj, dict):
         raise _unpatchable(text, "it is no object")
-    if (obj.get("kind"), obj.get("apiVersion")) != (kind.kind, kind.api_version):
-        raise _unpatchable(text, f"it is no {kind.kind} of {kind.api_version}")
+    for name, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+        if obj.get(name) != wanted:
+            raise _not_of(kind, obj, name, wanted)
     try:
         read, unknown = known(kind, served, obj)
         refused = asked.judge(unknown)

@@ -134,12 +134,17 @@ class Deleter:
             if not deletion.dry_run and self._store.get(*entry.key) is entry:
                 self._delete(kind, entry, deletion.policy, deletion.now)
 
-    def written(self, entry: Entry) -> None:
-        """Follows up a write: the last finalizer of what is being deleted may be gone, or all its owners be away."""
-        metadata = entry.value["metadata"]
-        if "deletionTimestamp" in metadata and not metadata.get("finalizers") and not _emptied_first(entry):
+    def finished(self, entry: Entry, new: Object) -> bool:
+        """Whether a write takes the last finalizer from what is being deleted; if so it is gone."""
+        metadata = new["metadata"]
+        over = "deletionTimestamp" in metadata and not metadata.get("finalizers") and not _emptied_first(entry.key, new)
+        if over:
             self._store.remove(entry)
-            return
+        return over
+
+    def written(self, entry: Entry) -> None:
+        """Follows up a write: what is being deleted may go on with it, or all its owners be away."""
+        metadata = entry.value["metadata"]
         if "deletionTimestamp" in metadata:
             self._follow(entry)
         owners: Sequence[Mapping[str, Any]] = metadata.get("ownerReferences", ())
@@ -154,7 +159,11 @@ class Deleter:
         if policy == "Orphan":
             for key in list(self._dependents.get(uid, ())):
                 self._disown(key, uid)
-        if _emptied_first(entry) or metadata.get("finalizers") or (policy == "Foreground" and self._blocking(uid)):
+        if (
+            _emptied_first(entry.key, entry.value)
+            or metadata.get("finalizers")
+            or (policy == "Foreground" and self._blocking(uid))
+        ):
             if "deletionTimestamp" in metadata:
                 self._follow(entry)
                 return entry
@@ -239,11 +248,10 @@ class Deleter:
 _BUILT_IN: Final = frozenset(kind.resource for kind in kinds.BUILT_IN)
 
 
-def _emptied_first(entry: Entry) -> bool:
+def _emptied_first(key: Key, obj: Object) -> bool:
     """Whether other objects go before it."""
-    resource = entry.key.resource
-    return resource == kinds.NAMESPACE.resource or (
-        resource == kinds.CRD.resource and registration.CLEANUP not in entry.value["metadata"].get("finalizers", ())
+    return key.resource == kinds.NAMESPACE.resource or (
+        key.resource == kinds.CRD.resource and registration.CLEANUP not in obj["metadata"].get("finalizers", ())
     )
 
 

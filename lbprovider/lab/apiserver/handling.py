@@ -266,7 +266,7 @@ class Handler:
         if call.asked.subresource:
             account = self._rooms.reader.get(call.kind, call.key).value
             request = bodies.parse(call.payload, call.content_type, "TokenRequest")
-            answer = reviews.token(self._rooms.authenticator, account, request, self._clock())
+            answer = reviews.issue(self._rooms.authenticator, account, request, self._clock())
             return negotiating.answer(answer, 201)
         write = self._write(call, "CreateOptions")
         if not call.kind.stored:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from lbprovider.lab import pki
-from lbprovider.lab.apiserver.authentication import ACCOUNT_PREFIX, read_users, sign
+from lbprovider.lab.apiserver.authentication import ACCOUNT_PREFIX, Account, read_users, sign
 
 ADMIN: Final = "admin"
 USERS: Final[Mapping[str, Sequence[str]]] = {ADMIN: ("system:masters",), "system:kube-proxy": ()}
@@ -80,7 +80,7 @@ class Home:
         """
         if user.startswith(ACCOUNT_PREFIX):
             namespace, _, name = user.removeprefix(ACCOUNT_PREFIX).partition(":")
-            return sign(self.tokens_key, namespace, name, int(time.time()) + _LIFETIME)
+            return sign(self.tokens_key, Account(namespace, name), time.time(), _LIFETIME)
         return {each.name: token for token, each in read_users(self.users).items()}[user]
 
     def endpoints(self) -> list[str] | None:

@@ -7,13 +7,15 @@ from typing import Final
 
 from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.authentication import Authenticator, User, audiences, lifetime
+from lbprovider.lab.apiserver.authentication import ISSUER, Authenticator, User
 from lbprovider.lab.apiserver.authorization import Authorizer
+from lbprovider.lab.apiserver.metadata import quoted
 from lbprovider.lab.apiserver.statuses import Cause
 from lbprovider.lab.apiserver.store import Object
 
 TOKEN_VERSION: Final = "authentication.k8s.io/v1"  # noqa: S105  (a version, no secret)
-_ISSUER: Final = "https://kubernetes.default.svc"
+_SECONDS: Final = 3600
+_LEAST_SECONDS: Final = 600
 _NEITHER: Final = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
 
 
@@ -44,7 +46,7 @@ def access(authorizer: Authorizer, user: User, review: Object) -> Object:
     return {**review, "metadata": {}, "status": {"allowed": authorizer.allowed(user, asked)}}
 
 
-def token(authenticator: Authenticator, account: Object, request: Object, now: float) -> Object:
+def issue(authenticator: Authenticator, account: Object, request: Object, now: float) -> Object:
     """The answer to a TokenRequest.
 
     Args:
@@ -52,17 +54,26 @@ def token(authenticator: Authenticator, account: Object, request: Object, now: f
         account: the ServiceAccount.
         request: its body.
         now: seconds since 1970.
+
+    Raises:
+        Refusal: 422.
     """
     spec = request.get("spec") or {}
-    seconds = lifetime(spec)
-    expires = int(now) + seconds
+    seconds = spec.get("expirationSeconds", _SECONDS)
+    if not isinstance(seconds, int) or seconds < _LEAST_SECONDS:
+        why = "may not specify a duration less than 10 minutes"
+        cause = Cause("spec.expirationSeconds", f"Invalid value: {quoted(seconds)}: {why}")
+        raise statuses.invalid("authentication.k8s.io", "TokenRequest", "", [cause])
+    named = spec.get("audiences")
+    audiences = named if isinstance(named, list) and named else [ISSUER]
+    token = authenticator.token(account, now, seconds, audiences)
     metadata = {key: account["metadata"][key] for key in ("name", "namespace", "uid")}
     return {
         "kind": "TokenRequest",
         "apiVersion": TOKEN_VERSION,
         "metadata": {**metadata, "creationTimestamp": rfc3339(now)},
-        "spec": {"audiences": list(audiences(spec, _ISSUER)), "expirationSeconds": seconds, "boundObjectRef": None},
-        "status": {"token": authenticator.token(account, expires), "expirationTimestamp": rfc3339(expires)},
+        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": None},
+        "status": {"token": token, "expirationTimestamp": rfc3339(int(now) + seconds)},
     }
 
 

@@ -18,6 +18,7 @@ from lbprovider.lab.apiserver.registration import Served
 from lbprovider.lab.apiserver.services import Registry, prepared
 from lbprovider.lab.apiserver.statuses import INVALID, NOT_SUPPORTED, Cause
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.lab.apiserver.validation import UNCHECKED
 
 Prepare = Callable[[Object, Object | None, str], Object]
 """An object with its defaults, given what it was (None for a new one) and the time (RFC 3339)."""
@@ -62,8 +63,9 @@ class Rules:
 
         def judge(new: Object, old: Object | None) -> Iterable[Cause]:
             found = schema.causes(new, old)
-            # CEL rules, and those that stand in for them, look at what the schema has let through only.
-            return found or [_cause(each) for each in admission.refusals(kind.kind, new, old)]
+            # CEL rules, and those that stand in for them, aren't tried on what is too wrong to be read.
+            more = () if UNCHECKED in found else admission.refusals(kind.kind, new, old)
+            return (*found, *map(_cause, more))
 
         return Rule(prepare, judge)
 

@@ -55,7 +55,7 @@ def furnish(home: Home, store: Store) -> Rooms:
         authenticator=Authenticator(read_users(home.users), home.tokens_key, store),
         authorizer=Authorizer(store),
         reader=Reader(store),
-        writer=Writer(store, served, Rules(served, Registry(Allocator(store))), deleter.written),
+        writer=Writer(store, served, Rules(served, Registry(Allocator(store))), deleter),
         deleter=deleter,
     )
 

@@ -112,7 +112,7 @@ def _inherited(spec: Object, old: Spec) -> Object:
             if field in old and field not in spec:
                 spec[field] = old[field]
     if needs_node_ports(spec) and needs_node_ports(old):
-        had = {(each["protocol"], each["port"]): each.get("nodePort") for each in old.get("ports", ())}
+        had = {each.get("name", ""): each.get("nodePort") for each in old.get("ports", ())}
         asked = set(node_ports(spec))
         spec["ports"] = [_with_node_port(each, had, asked) for each in spec.get("ports", ())]
     if needs_health_port(spec) and needs_health_port(old) and "healthCheckNodePort" not in spec:
@@ -120,8 +120,8 @@ def _inherited(spec: Object, old: Spec) -> Object:
     return spec
 
 
-def _with_node_port(port: Object, had: Mapping[tuple[str, int], int | None], asked: set[NodePort]) -> Object:
-    number = had.get((port["protocol"], port["port"]))
+def _with_node_port(port: Object, had: Mapping[str, int | None], asked: set[NodePort]) -> Object:
+    number = had.get(port.get("name", ""))
     if "nodePort" in port or number is None or (port["protocol"], number) in asked:
         return port
     return {**port, "nodePort": number}
@@ -204,8 +204,7 @@ class Registry:
             self._families(spec)
             if not is_headless(spec):
                 self._addresses(spec, before)
-        if needs_node_ports(spec) or set(node_ports(spec)) - set(node_ports(before)):
-            self._ports(spec, before)
+        self._ports(spec, before)
         return {**new, "spec": spec}
 
     def _families(self, spec: Object) -> None:
@@ -269,7 +268,8 @@ class Registry:
             if number:
                 own.add((port["protocol"], number))
             ports.append({**port, "nodePort": number} if number else port)
-        spec["ports"] = ports
+        if ports:
+            spec["ports"] = ports
         if needs_health_port(spec) and "healthCheckNodePort" not in spec:
             spec["healthCheckNodePort"] = self._allocator.port(own)
 

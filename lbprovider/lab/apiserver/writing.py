@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lbprovider.lab.apiserver import bodies, kinds, metadata, patches, statuses, strategic
 from lbprovider.lab.apiserver.bodies import Options
+from lbprovider.lab.apiserver.deleting import Deleter
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.registration import Served
 from lbprovider.lab.apiserver.rules import Rule, Rules
@@ -68,14 +69,14 @@ class Writer:
         store: has the objects.
         served: knows the kinds.
         rules: know what each kind asks of its objects.
-        written: told of each entry that was stored: it may have to go, with its last finalizer or for want of an owner.
+        deleter: told of what was written: it may have to go, with its last finalizer or for want of an owner.
     """
 
-    def __init__(self, store: Store, served: Served, rules: Rules, written: Callable[[Entry], None]) -> None:
+    def __init__(self, store: Store, served: Served, rules: Rules, deleter: Deleter) -> None:
         self._store = store
         self._served = served
         self._rules = rules
-        self._written = written
+        self._deleter = deleter
 
     def create(self, write: Write) -> Object:
         """POST: the object as it is stored.
@@ -109,7 +110,7 @@ class Writer:
         if write.options.dry_run:
             return new
         stored = self._store.put(Key(kind.resource, namespace, name), new)
-        self._written(stored)
+        self._deleter.written(stored)
         return stored.value
 
     def _check_place(self, kind: Kind, namespace: str, name: str) -> None:
@@ -191,10 +192,10 @@ class Writer:
         new = _completed(kind, rule, new, old)
         if "generation" in old["metadata"] and _content(kind, new) != _content(kind, old):
             new = {**new, "metadata": {**new["metadata"], "generation": old["metadata"]["generation"] + 1}}
-        if write.options.dry_run:
+        if write.options.dry_run or self._deleter.finished(entry, new):
             return new
         stored = self._store.put(entry.key, new)
-        self._written(stored)
+        self._deleter.written(stored)
         return stored.value
 
 
