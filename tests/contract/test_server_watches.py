@@ -119,13 +119,6 @@ def test_a_watch_without_bookmarks_has_none(api: Api, namespace: str) -> None:
         assert list(events) == []
 
 
-def test_a_watch_of_the_older_form_is_one_too(api: Api, namespace: str) -> None:
-    path = leases(namespace).replace("/v1/", "/v1/watch/")
-    api.create(leases(namespace), lease("a"))
-    with api.watch(asking(path, timeoutSeconds=1, resourceVersion=0)) as events:
-        assert told(events) == [("ADDED", "a")]
-
-
 def test_a_watch_of_tables_names_the_columns_once(api: Api, namespace: str) -> None:
     path = leases(namespace)
     start = version(api.get(path))
