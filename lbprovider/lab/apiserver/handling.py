@@ -20,6 +20,7 @@ from lbprovider.lab.apiserver.asked import Asked, parse
 from lbprovider.lab.apiserver.authentication import Authenticator, User
 from lbprovider.lab.apiserver.authorization import Authorizer
 from lbprovider.lab.apiserver.deleting import Deleter, Deletion
+from lbprovider.lab.apiserver.impersonation import impersonated
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.reading import Reader, list_body
 from lbprovider.lab.apiserver.registration import Served
@@ -133,7 +134,8 @@ class Handler:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         query = dict(request.query)
         asked = parse(request.method, request.path, query)
-        user = self._rooms.authenticator.user(request.headers.get("Authorization", ""), self._clock())
+        sender = self._rooms.authenticator.user(request.headers.get("Authorization", ""), self._clock())
+        user = impersonated(sender, request.headers.items(), self._rooms.authorizer.check)
         self._rooms.authorizer.check(user, asked)
         payload = await request.read() if request.method in _WITH_BODY else b""
         if not asked.plural:
@@ -227,20 +229,26 @@ class Handler:
             cut=transport.abort,
             show=show if form else None,
         )
+        # A kind that goes or changes takes its watches with it: whoever watches lists again, and hears of it.
+        forget = self._rooms.store.subscribe(kinds.CRD.resource, lambda _: watch.wake())
         try:
-            return await self._stream(call.request, watch)
+            return await self._stream(call, watch)
         finally:
+            forget()
             watch.close()
 
-    async def _stream(self, request: web.BaseRequest, watch: Watch) -> web.StreamResponse:
+    def _is_served(self, kind: Kind) -> bool:
+        return self._rooms.served.find(kind.group, kind.version, kind.plural) is kind
+
+    async def _stream(self, call: Call, watch: Watch) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         response = web.StreamResponse(headers={"Content-Type": negotiating.JSON})
-        await response.prepare(request)
+        await response.prepare(call.request)
         end = loop.time() + watch.seconds
         bookmark = loop.time() + self._bookmark_seconds
         while True:
             now = loop.time()
-            over = now >= end
+            over = now >= end or not self._is_served(call.kind)
             if watch.bookmarks and (over or now >= bookmark) and watch.seconds:
                 watch.bookmark()
                 bookmark = now + self._bookmark_seconds

@@ -103,7 +103,7 @@ def test_what_can_not_be_read(data: bytes) -> None:
 
 
 def test_kinds_that_are_not_read() -> None:
-    with pytest.raises(UnknownKind, match="^Node of v1$"):
+    with pytest.raises(UnknownKind, match=r"^Node of v1$"):
         decode(body("v1", "Node", b""))
 
 
