@@ -131,7 +131,10 @@ def test_a_definition_is_edited_and_holds_from_then_on(api: Api, widgets: Widget
     columns = [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}]
     wider = {**widgets.define(additionalPrinterColumns=columns, subresources={"status": {}})}
     wider["metadata"] = {"name": widgets.name, "resourceVersion": version(api.get(f"{CRDS}/{widgets.name}"))}
-    api.replace(f"{CRDS}/{widgets.name}", wider)
+    with api.watch(watching(widgets.path(), 300, resourceVersion=version(api.get(widgets.path())))) as events:
+        api.replace(f"{CRDS}/{widgets.name}", wider)
+        # Whoever watches is to list again, as the objects may look different now.
+        assert list(events) == []
 
     def cells() -> list[object]:
         found: list[object] = api.ask("GET", widgets.path(), accept=TABLE).json["rows"][0]["cells"]
