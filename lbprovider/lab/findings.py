@@ -29,6 +29,8 @@ class Finding:
     seen: str
     target: str
     ok: bool
+    void: bool = False
+    """It is not ok, and nothing can be told from it: the machine stood still, all of the lab with it."""
 
     def __str__(self) -> str:
         """One sentence, for who wants to know what failed."""
@@ -59,13 +61,13 @@ def silence(chapter: str, verdict: Verdict, hold: int) -> Finding:
     found = verdict.silence
     late = f" (the prober itself late by {milliseconds(found.lateness)})" if found.lateness > STILL else ""
     most = 2 * hold
-    return Finding(
-        chapter,
-        "silence",
-        f"{milliseconds(found.length)}{late}",
-        f"≤ {milliseconds(most)}",
-        found.length <= most + found.lateness,
-    )
+    ok = found.length <= most + found.lateness
+    seen = f"{milliseconds(found.length)}{late}"
+    return Finding(chapter, "silence", seen, f"≤ {milliseconds(most)}", ok, _void(verdict, ok=ok))
+
+
+def _void(verdict: Verdict, *, ok: bool) -> bool:
+    return not ok and max(verdict.lateness, verdict.silence.lateness) > STILL
 
 
 def owners(chapter: str, verdict: Verdict, switch: Iterable[Contest]) -> Finding:
@@ -93,15 +95,16 @@ def moved(chapter: str, verdict: Verdict, names: Mapping[str, str], old: str, ne
         new: the node that the API server says has it now.
     """
     seen = tuple(names.get(mac, mac) for mac in verdict.macs)
-    return Finding(
-        chapter, "answered by", ", then ".join(seen) or "nobody", f"{old}, then {new}", seen == (old, new) != (old, old)
-    )
+    ok = seen == (old, new) != (old, old)
+    said = ", then ".join(seen) or "nobody"
+    return Finding(chapter, "answered by", said, f"{old}, then {new}", ok, _void(verdict, ok=ok))
 
 
 def answered(chapter: str, verdict: Verdict) -> Finding:
     """Whether every request was answered."""
     seen = f"{verdict.requests - verdict.unanswered} of {verdict.requests} requests"
-    return Finding(chapter, "answered", seen, "all", verdict.requests > 0 and verdict.unanswered == 0)
+    ok = verdict.requests > 0 and verdict.unanswered == 0
+    return Finding(chapter, "answered", seen, "all", ok, _void(verdict, ok=ok))
 
 
 def served(chapter: str, what: str, answers: Mapping[Address, str], leaders: Mapping[Address, str]) -> Finding:

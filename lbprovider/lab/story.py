@@ -24,8 +24,9 @@ from lbprovider.lab.cluster import Lab
 from lbprovider.lab.eyes import Eyes
 from lbprovider.lab.findings import Finding, milliseconds
 from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS, Verdict
+from lbprovider.lab.judge import MS
 from lbprovider.lab.telling import Teller
+from lbprovider.lab.waiting import PATIENCE
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,13 +46,19 @@ _HEALED: Final = 1500
 """Milliseconds that are watched after a cut cable is whole again: time enough for an owner of old to speak up."""
 _API_DOWN: Final = 2000
 """Milliseconds that are watched while the API server is down."""
-_LOOKS: Final = 3
-"""How often what must not be lost is looked at, while this machine stands still for too long to tell."""
+_AGAIN: Final = 3
+"""How often a chapter is told again where nothing can be told from what was seen."""
+_PATIENCE: Final = 90.0
+"""Seconds that speakers may take to ask the API server again: their pauses grow while it is away (``kube.backoff``)."""
 _A_REQUEST: Final = 0.5
 """Seconds after which a client asks again."""
 _BURST: Final = 60.0
 _A_SERVICE: Final = 0.1
 """Seconds that a burst may take, in all and more for each Service: several times what it takes on two cores."""
+
+
+_Chapter = Callable[[str], list[Finding]]
+"""Takes its title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class Story:
         try:
             for title, chapter in self._chapters():
                 self._teller.chapter(title)
-                self._findings += chapter(title)
+                self._findings += self._until_told(title, chapter)
         except LbproviderError as error:
             self._findings.append(Finding(title, "comes to its end", "no", "yes", ok=False))
             self._say(f"{title}: {error}")
@@ -98,7 +105,17 @@ class Story:
             self._teller.add(f"Everything is as it should be, after {self._teller.elapsed:.0f} s.")
         return 1 if failed else 0
 
-    def _chapters(self) -> Iterator[tuple[str, Callable[[str], list[Finding]]]]:
+    def _until_told(self, title: str, chapter: _Chapter) -> list[Finding]:
+        """The chapter; once more where this machine itself stood still, and nothing can be told from that."""
+        found = chapter(title)
+        for _ in range(_AGAIN):
+            if not any(each.void for each in found):
+                break
+            self._say("this machine stood still meanwhile, which says nothing of lbprovider: once more")
+            found = chapter(title)
+        return found
+
+    def _chapters(self) -> Iterator[tuple[str, _Chapter]]:
         yield "Services get addresses", self.arrive
         first = self.services[_name(1)]
         if len(self._lab.lan.nodes) < MAJORITY:
@@ -122,13 +139,14 @@ class Story:
         lab.services.mark(lambda service: len(_ingress(service)) == self._families)
         self._pool()
         answers: dict[Address, str] = {}
+        leaders: dict[Address, str] = {}
         for number in range(1, min(count, ONE_BY_ONE) + 1):
             given = self._create(_name(number))
             for address in given.addresses:
                 frame = lab.until(partial(_announced, capture, address), f"{address} is announced on the LAN")
                 what = "gratuitous ARP" if address.version == 4 else "unsolicited NA"  # noqa: PLR2004 - the family
-                who = self._macs.get(frame.claim.mac, frame.claim.mac)
-                self._say(f"{what}: {who} has {address}, {milliseconds(frame.at - given.created)} after")
+                leaders[address] = self._macs.get(frame.claim.mac, frame.claim.mac)
+                self._say(f"{what}: {leaders[address]} has {address}, {milliseconds(frame.at - given.created)} after")
                 answers[address] = self._visit(address)
                 took = milliseconds(time.monotonic_ns() - given.created)
                 self._say(f"a client's HTTP request to {address} is answered by {answers[address]}, {took} after")
@@ -149,7 +167,6 @@ class Story:
         if count > ONE_BY_ONE:
             took = findings.spread(announced_after.values())
             self._say(f"all {len(wanted)} addresses are announced on the LAN, {took} after their Service was created")
-        leaders = {address: lab.leader(address) or "" for address in answers}
         return [
             findings.complete(title, "EXTERNAL-IP", list(created), given_after),
             findings.complete(title, "announced on the LAN", [str(of) for of in wanted], announced_after),
@@ -167,21 +184,23 @@ class Story:
         new = self._successor(address, old)
         first = eyes.answered(since=killed, by=lab.lan.nodes[new].mac)
         self._say(f"{new} answers instead, {milliseconds(first.at - killed)} after the kill")
-        visited = lab.until(lambda: self._visited(address, new), f"{new} answers HTTP at {address}")
+        visited = lab.until(lambda: self._visited(address, old), f"another than {old} answers HTTP at {address}")
         eyes.look_on(_AFTER)
-        eyes.close()
-        verdict = eyes.verdict()
+        fault = eyes.verdict()
         self._say(
-            f"a client that asked each 2 ms heard nothing for {milliseconds(verdict.silence.length)} (hold is "
+            f"a client that asked each 2 ms heard nothing for {milliseconds(fault.silence.length)} (hold is "
             f"{milliseconds(HOLD)}); its HTTP request is answered by {visited}"
         )
         lab.start_speaker(old)
         lab.await_ready()
-        self._say(f"the speaker of {old} is back and ready, and has taken nothing from {self._leader(address)}")
+        eyes.close()
+        whole = eyes.verdict()
+        moved = findings.moved(title, whole, self._macs, old, new)
+        self._say(f"the speaker of {old} is back and ready; answered by {moved.seen}, and by nobody else")
         return [
-            findings.silence(title, verdict, HOLD),
-            findings.moved(title, verdict, self._macs, old, new),
-            findings.owners(title, verdict, eyes.contests()),
+            findings.silence(title, fault, HOLD),
+            moved,
+            findings.owners(title, whole, eyes.contests()),
         ]
 
     def cable_cut(self, title: str, address: Address) -> list[Finding]:
@@ -197,7 +216,7 @@ class Story:
         new = self._successor(address, old)
         first = eyes.answered(since=cut, by=lab.lan.nodes[new].mac)
         self._say(f"{new} answers instead, {milliseconds(first.at - cut)} after the cut")
-        visited = lab.until(lambda: self._visited(address, new), f"{new} answers HTTP at {address}")
+        visited = lab.until(lambda: self._visited(address, old), f"another than {old} answers HTTP at {address}")
         self._say(f"a client's HTTP request is answered by {visited}")
         eyes.look_on(_AFTER)
         lab.lan.heal(old)
@@ -217,35 +236,33 @@ class Story:
     def api_down(self, title: str, addresses: Sequence[Address]) -> list[Finding]:
         """The API server killed, and started again some seconds later."""
         lab, address = self._lab, addresses[0]
-        leaders = {each: self._leader(each) for each in addresses}
-        eyes = self._watch(address, leaders[address])
+        eyes = self._watch(address, self._leader(address))
         lab.stop_api()
         down = time.monotonic_ns()
         self._say("SIGKILL to the API server")
-        verdict = self._look_again(title, eyes, down)
+        eyes.look_on(_API_DOWN)
         answers = {each: self._visit(each) for each in addresses}
         eyes.close()
+        verdict = eyes.verdict(since=down)
         asked = findings.answered(title, verdict)
         length = milliseconds(time.monotonic_ns() - down)
         self._say(f"down for {length}: {asked.seen} for {address} answered, and HTTP by {answers[address]}")
         lab.start_api()
         up = time.monotonic_ns()
         self._say("the API server is back, with what it had")
-        name = _name(self._lab.settings.addresses + 1)
+        name = _name(len(self.services) + 1)
         lab.admin.create(objects.service(name, dual_stack=self._families > 1))
         given = lab.until(lambda: self._given(name, up), f"Service {name} has its address")
         took = time.monotonic_ns() - up
         self.services[name] = given
         self._say(f"a new Service {name} has {_list(given.addresses)}, {milliseconds(took)} after")
-        leaders |= {each: self._leader(each) for each in given.addresses}
+        (leader, *_) = [self._leader(each, within=_PATIENCE) for each in given.addresses]
         took_all = time.monotonic_ns() - up
-        self._say(
-            f"{leaders[given.addresses[0]]} announces it, {milliseconds(took_all)} after: its speaker watches again"
-        )
+        self._say(f"{leader} announces it, {milliseconds(took_all)} after: its speaker watches again")
         return [
             asked,
             findings.owners(title, verdict, eyes.contests()),
-            findings.served(title, "HTTP answered", answers, {each: leaders[each] for each in addresses}),
+            findings.served(title, "HTTP answered", answers, {address: self._macs.get(verdict.macs[-1], "")}),
             findings.complete(title, "new Service announced", [name], {name: took_all}),
         ]
 
@@ -270,27 +287,14 @@ class Story:
 
     # --- what they are made of
 
-    def _look_again(self, title: str, eyes: Eyes, since: int) -> Verdict:
-        """What a client saw for :data:`_API_DOWN`; once more where the machine stood still for all of it."""
-        looks = 0
-        while True:
-            looks += 1
-            eyes.look_on(_API_DOWN)
-            verdict = eyes.verdict(since=since)
-            still = not findings.answered(title, verdict).ok and verdict.lateness > findings.STILL
-            if looks == _LOOKS or not still:
-                return verdict
-            self._say(f"this machine stood still for {milliseconds(verdict.lateness)}, so that is looked at again")
-            since = time.monotonic_ns()
-
     @property
     def _patience(self) -> float:
         return _BURST + _A_SERVICE * self._lab.settings.addresses
 
     def _pool(self) -> None:
         lab = self._lab
-        # One more than there will be at first: a chapter makes another.
-        addresses = objects.ranges(lab.settings.addresses + 1, ipv6=self._families > 1)
+        # More than there will be at first: a chapter makes another, each time that it is told.
+        addresses = objects.ranges(lab.settings.addresses + 1 + _AGAIN, ipv6=self._families > 1)
         if str(objects.OFF_LINK) in addresses:
             lab.lan.client.add_link(str(objects.OFF_LINK), "eth0")
         lab.admin.create_all([objects.pool(_POOL, addresses), objects.advertisement(_POOL)])
@@ -337,8 +341,8 @@ class Story:
         found = _ingress(service)
         return _Given(name, created, found) if len(found) == self._families else None
 
-    def _leader(self, address: Address) -> str:
-        return self._lab.until(lambda: self._lab.leader(address), f"{address} has a leader")
+    def _leader(self, address: Address, within: float = PATIENCE) -> str:
+        return self._lab.until(lambda: self._lab.leader(address), f"{address} has a leader", within=within)
 
     def _successor(self, address: Address, old: str) -> str:
         def other() -> str | None:
@@ -359,9 +363,9 @@ class Story:
             f"a client's HTTP request to {address} is answered",
         ).node
 
-    def _visited(self, address: Address, by: str) -> str | None:
+    def _visited(self, address: Address, old: str) -> str | None:
         answer = visitor.fetch(self._lab.lan.client, address, timeout=_A_REQUEST)
-        return answer.node if answer.node == by else None
+        return answer.node if answer.node != old else None
 
 
 def _announced(capture: Capture, address: Address) -> Captured | None:

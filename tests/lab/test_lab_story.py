@@ -42,7 +42,7 @@ STORY: Final = (
     r"SIGKILL to the speaker of node\d, .*",
     r"node\d answers instead, [0-9.]+ ms after the kill",
     r"a client that asked each 2 ms heard nothing for [0-9.]+ ms .*",
-    r"the speaker of node\d is back and ready, and has taken nothing from node\d",
+    r"the speaker of node\d is back and ready; answered by node\d, then node\d, and by nobody else",
     r"a cable cut and healed, 198\.51\.100\.200",
     r"the LAN cable of node\d, .*, is cut behind the switch: it keeps its carrier",
     r"the cable is whole again",

@@ -51,6 +51,25 @@ def test_a_silence_is_excused_by_as_much_as_the_prober_itself_was_late() -> None
     assert not findings.silence("kill", longer, HOLD).ok
 
 
+def test_what_is_seen_from_a_machine_that_stands_still_tells_nothing_but_for_two_owners() -> None:
+    late = verdict(("aa", 0, 502), ("cc", 1600, 1700), ("bb", 1702, 2000), late=(500, 1000))
+    for found in (
+        findings.silence("kill", late, HOLD),
+        findings.moved("kill", late, NAMES, "node1", "node2"),
+        findings.answered("api", late),
+    ):
+        assert (found.ok, found.void) == (False, True), found
+    punctual = verdict(("aa", 0, 502), ("cc", 1600, 1700), ("bb", 1702, 2000))
+    for found in (
+        findings.silence("kill", punctual, HOLD),
+        findings.moved("kill", punctual, NAMES, "node1", "node2"),
+        findings.answered("api", punctual),
+    ):
+        assert (found.ok, found.void) == (False, False), found
+    both = verdict(("aa", 0, 1600), ("bb", 500, 2000), late=(500, 1000))
+    assert (findings.owners("cut", both, ()).ok, findings.owners("cut", both, ()).void) == (False, False)
+
+
 def test_nobody_answers_after_the_fault_fails() -> None:
     assert not findings.silence("kill", verdict(("aa", 0, 500)), HOLD).ok
 
