@@ -26,6 +26,8 @@ def main() -> int:
     parser.add_argument("--listen", type=_address, action="append", default=[], metavar="HOST:PORT")
     parser.add_argument("--listen-fd", type=int, action="append", default=[], metavar="N")
     options = parser.parse_args()
+    if not options.listen and not options.listen_fd:
+        parser.error("name at least one --listen or --listen-fd")
     configure_logging()
     try:
         asyncio.run(serve(Home(options.directory), options.listen, options.listen_fd))

@@ -89,8 +89,10 @@ def parse(payload: bytes, content_type: str, wanted: str) -> Object:
     if media_type not in ("", JSON, *YAML):
         raise unsupported((JSON, YAML[0]))
     try:
-        value = yaml.safe_load(payload) if media_type in YAML else msgspec.json.decode(payload)
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        # YAML knows dates and keys that are no text; JSON is what is stored.
+        read = msgspec.json.encode(yaml.safe_load(payload)) if media_type in YAML else payload
+        value = msgspec.json.decode(read)
+    except (msgspec.MsgspecError, yaml.YAMLError, TypeError, OverflowError, UnicodeError) as error:
         why = "unexpected end of JSON input" if "truncated" in str(error) else " ".join(str(error).split())
         raise _unrecognized(wanted, f"couldn't get version/kind; json parse error: {why}", payload) from None
     if not isinstance(value, dict):
@@ -195,7 +197,10 @@ def patched(kind: Kind, served: Served, obj: Any, asked: Options) -> Object:
     Raises:
         Refusal: 422: it is no object of the kind any more.
     """
-    text = msgspec.json.encode(obj).decode()
+    try:
+        text = msgspec.json.encode(obj).decode()
+    except (OverflowError, UnicodeError) as error:
+        raise bad_request(f"error decoding patch: {error}") from None
     if not isinstance(obj, dict):
         raise _unpatchable(text, "it is no object")
     for name, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):

@@ -63,6 +63,7 @@ class Deleter:
         self._clock = clock
         self._uids: set[str] = set()
         self._dependents: dict[str, set[Key]] = defaultdict(set)
+        self._foreground: dict[str, Key] = {}  # what waits for its dependents
         self._pending: set[Hashable] = set()
         for entry in store.everything():
             self._note(entry)
@@ -73,6 +74,8 @@ class Deleter:
     def _note(self, entry: Entry) -> None:
         metadata = entry.value["metadata"]
         self._uids.add(metadata["uid"])
+        if FOREGROUND in metadata.get("finalizers", ()):
+            self._foreground[metadata["uid"]] = entry.key
         for owner in metadata.get("ownerReferences", ()):
             self._dependents[owner["uid"]].add(entry.key)
 
@@ -87,6 +90,7 @@ class Deleter:
             return
         uid = event.entry.value["metadata"]["uid"]
         self._uids.discard(uid)
+        self._foreground.pop(uid, None)
         if self._dependents.get(uid):
             self._later(self._collect, uid)
         else:
@@ -237,12 +241,10 @@ class Deleter:
             self._store.put(key, {**entry.value, "metadata": changed})
 
     def _last_dependent_gone(self, uid: str) -> None:
-        if uid not in self._uids or self._blocking(uid):
-            return
-        for entry in list(self._store.everything()):
-            metadata = entry.value["metadata"]
-            if metadata["uid"] == uid and FOREGROUND in metadata.get("finalizers", ()):
-                self._unfinalize(entry, FOREGROUND)
+        key = self._foreground.get(uid)
+        entry = None if key is None or self._blocking(uid) else self._store.get(*key)
+        if entry is not None:
+            self._unfinalize(entry, FOREGROUND)
 
 
 _BUILT_IN: Final = frozenset(kind.resource for kind in kinds.BUILT_IN)

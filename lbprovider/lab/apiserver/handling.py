@@ -104,6 +104,7 @@ class Handler:
         self._bookmark_seconds = bookmark_seconds
         self._clock = clock
         self._columns: dict[Kind, Any] = {}
+        self._watches: set[Watch] = set()
         self._verbs: Mapping[str, Callable[[Call], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,
@@ -124,12 +125,20 @@ class Handler:
         except web.HTTPRequestEntityTooLarge:
             too_large = Refusal(413, "RequestEntityTooLarge", _TOO_LARGE)
             return negotiating.answer(too_large.body(), too_large.code)
+        except RecursionError:
+            deep = statuses.bad_request("the body is nested too deeply")
+            return negotiating.answer(deep.body(), deep.code)
         except ConnectionError:
             raise
         except Exception as error:  # a bug of ours on one request must not end the server of the others
             log.exception("a bug in the lab's API server", method=request.method, path=request.path)
             bug = Refusal(500, "InternalError", f"Internal error occurred: {error!r}")
             return negotiating.answer(bug.body(), bug.code)
+
+    def close(self) -> None:
+        """Cuts all watches: they would last for minutes."""
+        for watch in self._watches:
+            watch.cut()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         query = dict(request.query)
@@ -231,9 +240,11 @@ class Handler:
         )
         # A kind that goes or changes takes its watches with it: whoever watches lists again, and hears of it.
         forget = self._rooms.store.subscribe(kinds.CRD.resource, lambda _: watch.wake())
+        self._watches.add(watch)
         try:
             return await self._stream(call, watch)
         finally:
+            self._watches.discard(watch)
             forget()
             watch.close()
 

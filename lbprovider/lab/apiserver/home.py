@@ -110,7 +110,7 @@ def prepare(directory: Path, *, addresses: Sequence[IPv4Address | IPv6Address | 
         addresses: that clients will connect to; the certificate is for these.
         names: the same, by name.
     """
-    directory.mkdir(parents=True)
+    directory.mkdir(mode=0o700, parents=True)  # it holds keys
     pki.make(directory / "pki", [ip_address(str(each)) for each in addresses], names)
     home = Home(directory)
     (directory / "tokens.key").write_bytes(secrets.token_bytes(32))

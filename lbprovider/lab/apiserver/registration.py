@@ -6,6 +6,7 @@ kube-apiserver; of its versions there may be one only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from lbprovider.lab.apiserver.store import Event, Object, Store
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer that a CRD has while its objects are being deleted."""
 _SCOPES = ("Cluster", "Namespaced")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 
 class Served:
@@ -115,18 +117,12 @@ def prepared(crd: Object, old: Object | None, now: str) -> Object:
         "listKind": names.get("listKind") or f"{kind}List",
     }
     spec = {"conversion": {"strategy": "None"}, **spec, "names": names}
-    versions = spec.get("versions")
     status = {
         "conditions": (old or {}).get("status", {}).get("conditions") or _conditions(now),
         "acceptedNames": names,
-        "storedVersions": [version.get("name") for version in _objects(versions)],
+        "storedVersions": [version.get("name") for version in spec.get("versions", ())],
     }
     return {**crd, "spec": spec, "status": status}
-
-
-def _objects(value: Any) -> list[Object]:
-    """The items of a list of objects; nothing for anything else."""
-    return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else []
 
 
 def _conditions(now: str) -> list[Object]:
@@ -163,13 +159,13 @@ def causes(crd: Object, old: Object | None) -> Iterator[Cause]:
             yield required(f"spec.{field}")
     name = crd["metadata"].get("name")
     if name != f"{names.get('plural')}.{group}":
-        yield wrong("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+        yield wrong("metadata.name", name or "", 'must be spec.names.plural+"."+spec.group')
     if spec.get("scope") not in _SCOPES:
         said = (
             f"Unsupported value: {quoted(spec.get('scope') or '')}: supported values: {', '.join(map(quoted, _SCOPES))}"
         )
         yield Cause("spec.scope", said, NOT_SUPPORTED)
-    yield from _version_causes(spec.get("versions"))
+    yield from _version_causes(spec.get("versions", []))
     if old is not None:
         for field in ("scope", "group"):
             if spec.get(field) != old["spec"][field]:
@@ -179,15 +175,38 @@ def causes(crd: Object, old: Object | None) -> Iterator[Cause]:
                 yield wrong(f"spec.names.{field}", names.get(field), "field is immutable")
 
 
-def _version_causes(versions: Any) -> Iterator[Cause]:
-    if [bool(each.get("storage")) for each in _objects(versions)].count(True) != 1:
+def _version_causes(versions: list[Object]) -> Iterator[Cause]:
+    if [bool(each.get("storage")) for each in versions].count(True) != 1:
         yield wrong("spec.versions", versions, "must have exactly one version marked as storage version")
         return
     if len(versions) > 1 or not versions[0].get("served"):
         yield wrong("spec.versions", [each.get("name") for each in versions], "the lab serves exactly one version")
     for index, version in enumerate(versions):
-        schema = version.get("schema")
+        schema = version.get("schema", {}).get("openAPIV3Schema")
         if not version.get("name"):
             yield required(f"spec.versions[{index}].name")
-        if not isinstance(schema, dict) or not isinstance(schema.get("openAPIV3Schema"), dict):
+        if not isinstance(schema, dict):
             yield required(f"spec.versions[{index}].schema.openAPIV3Schema")
+        elif why := _unreadable(schema):
+            yield Cause(f"spec.versions[{index}].schema.openAPIV3Schema", f"Invalid value: is no schema: {why}")
+        for number, column in enumerate(version.get("additionalPrinterColumns", ())):
+            yield from _column_causes(column, f"spec.versions[{index}].additionalPrinterColumns[{number}]")
+
+
+def _unreadable(schema: Object) -> str:
+    """Why a schema can't be used, empty if it can: what is stored must never keep the server from its work."""
+    try:
+        Schema(schema).causes(Schema(schema).default({}))
+    except (AttributeError, LookupError, TypeError, ValueError, re.error, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _column_causes(column: Object, field: str) -> Iterator[Cause]:
+    for name in ("name", "type", "jsonPath"):
+        if not column.get(name):
+            yield required(f"{field}.{name}")
+    kind = column.get("type")
+    if kind and kind not in _COLUMN_TYPES:
+        said = f"Unsupported value: {quoted(kind)}: supported values: {', '.join(map(quoted, _COLUMN_TYPES))}"
+        yield Cause(f"{field}.type", said, NOT_SUPPORTED)

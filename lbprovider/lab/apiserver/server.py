@@ -31,6 +31,8 @@ from lbprovider.net import listeners
 
 _IDLE = 3600.0
 """Seconds for which an idle connection is kept: longer than clients keep theirs, or one could close under a request."""
+_LAST_WORDS = 0.1
+"""Seconds that requests in work have at the end. (aiohttp takes 0 for no bound at all.)"""
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +80,7 @@ async def serve(home: Home, listen: Sequence[tuple[str, int]], descriptors: Sequ
         loop.add_signal_handler(number, stop.set)
     store = Store(home.objects)
     handler = Handler(furnish(home, store))
-    runner = web.ServerRunner(_server(handler), shutdown_timeout=0)
+    runner = web.ServerRunner(_server(handler), shutdown_timeout=_LAST_WORDS)
     await runner.setup()
     try:
         await _listen(runner, _tls(home), listen, descriptors)
@@ -88,6 +90,7 @@ async def serve(home: Home, listen: Sequence[tuple[str, int]], descriptors: Sequ
         await stop.wait()
     finally:
         home.listening(None)
+        handler.close()
         await runner.cleanup()
         store.close()
 

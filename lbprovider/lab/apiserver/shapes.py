@@ -159,6 +159,40 @@ _SUBJECT: Final = _Struct("Subject", _strings("kind", "apiGroup", "name", "names
 _ROLE_REF: Final = _Struct("RoleRef", _strings("apiGroup", "kind", "name"))
 _BINDING: Final[Mapping[str, _Shape]] = {"subjects": _List(_SUBJECT), "roleRef": _ROLE_REF}
 
+_CRD_NAMES: Final = _Struct(
+    "CustomResourceDefinitionNames",
+    {
+        **_strings("plural", "singular", "kind", "listKind"),
+        "shortNames": _List("string"),
+        "categories": _List("string"),
+    },
+)
+_CRD_COLUMN: Final = _Struct(
+    "CustomResourceColumnDefinition",
+    {**_strings("name", "type", "format", "description", "jsonPath"), "priority": "int32"},
+)
+_CRD_VERSION: Final = _Struct(
+    "CustomResourceDefinitionVersion",
+    {
+        **_strings("name", "deprecationWarning"),
+        **dict.fromkeys(("served", "storage", "deprecated"), "bool"),
+        "schema": _Struct("CustomResourceValidation", {"openAPIV3Schema": "any"}),
+        "subresources": _Struct("CustomResourceSubresources", {"status": "any", "scale": "any"}),
+        "additionalPrinterColumns": _List(_CRD_COLUMN),
+        "selectableFields": "any",
+    },
+)
+_CRD_SPEC: Final = _Struct(
+    "CustomResourceDefinitionSpec",
+    {
+        **_strings("group", "scope"),
+        "names": _CRD_NAMES,
+        "versions": _List(_CRD_VERSION),
+        "conversion": "any",
+        "preserveUnknownFields": "bool",
+    },
+)
+
 _FIELDS: Final[Mapping[Kind, Mapping[str, _Shape]]] = {
     kinds.ACCESS_REVIEW: {
         "spec": _Struct(
@@ -180,7 +214,7 @@ _FIELDS: Final[Mapping[Kind, Mapping[str, _Shape]]] = {
     kinds.CONFIG_MAP: {"data": _STRINGS, "binaryData": _Map("bytes"), "immutable": "bool"},
     kinds.CLUSTER_ROLE: {"rules": _List(_RULE), "aggregationRule": "any"},
     kinds.CLUSTER_ROLE_BINDING: _BINDING,
-    kinds.CRD: {"spec": "any", "status": "any"},
+    kinds.CRD: {"spec": _CRD_SPEC, "status": "any"},
     kinds.ENDPOINTS: {"subsets": "any"},
     kinds.ENDPOINT_SLICE: {"addressType": "string", "endpoints": "any", "ports": "any"},
     kinds.EVENT: {

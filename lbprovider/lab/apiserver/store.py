@@ -19,7 +19,7 @@ import msgspec
 
 HISTORY: Final = 10_000
 """Events that are remembered, over all kinds."""
-HISTORY_BYTES: Final = 32 << 20
+HISTORY_BYTES: Final = 16 << 20
 """Encoded bytes of them, whatever their number: big objects are remembered for less long."""
 
 _SCHEMA: Final = """

@@ -44,6 +44,7 @@ class Watch:
     Attributes:
         seconds: how long it is to last.
         bookmarks: whether it wants them.
+        cut: ends its connection.
 
     Raises:
         Refusal: 400, 500; a version that is too old is an event of the watch.
@@ -70,7 +71,7 @@ class Watch:
         self._woken = asyncio.Event()
         self.bookmarks = flag(query, "allowWatchBookmarks")
         self.seconds = _seconds(query)
-        self._cut = cut
+        self.cut = cut
         self._unsubscribe: Callable[[], None] = lambda: None
         self._begin(query)
         self._unsubscribe = store.subscribe(kind.resource, self._happened)
@@ -135,7 +136,7 @@ class Watch:
     def _happened(self, event: Event) -> None:
         if len(self._waiting) >= self._backlog:
             self._unsubscribe()
-            self._cut()
+            self.cut()
             return
         self._tell(event)
         self._woken.set()
