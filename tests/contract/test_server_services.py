@@ -109,9 +109,12 @@ def test_an_ingress_says_how_it_is_reached(api: Api, namespace: str) -> None:
     told = api.patch(where, {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "Proxy"}]}}})
     assert told["status"]["loadBalancer"]["ingress"] == [{"ip": "192.0.2.1", "ipMode": "Proxy"}]
     whole = {**told, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.2"}, {"hostname": "lb.example.com"}]}}}
-    # kube-apiserver fills in ipMode where the whole status is written.
     ingress = api.replace(where, whole)["status"]["loadBalancer"]["ingress"]
     assert ingress == [{"ip": "192.0.2.2", "ipMode": "VIP"}, {"hostname": "lb.example.com"}]
+    for how in ("merge", "strategic"):
+        status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.3"}]}}
+        told = api.patch(where, {"status": status}, how=how)["status"]["loadBalancer"]["ingress"]
+        assert told == [{"ip": "192.0.2.3", "ipMode": "VIP"}]
 
 
 @pytest.mark.parametrize(

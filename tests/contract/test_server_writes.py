@@ -157,6 +157,18 @@ def test_a_deletion_on_a_wrong_condition_is_refused(api: Api, namespace: str, wr
     assert api.find(where) is None
 
 
+def test_a_deletion_in_no_known_way_is_refused(api: Api, namespace: str) -> None:
+    made = api.create(leases(namespace), lease("a"))
+    where = leases(namespace, "a")
+    why = 'propagationPolicy: Unsupported value: "Some": supported values: "Foreground", "Background", "Orphan"'
+    for answer in (
+        api.ask("DELETE", asking(where, propagationPolicy="Some")),
+        api.ask("DELETE", where, {"propagationPolicy": "Some"}),
+    ):
+        assert why in refusal(answer, 422, "Invalid")["message"]
+    assert api.get(where) == made
+
+
 def test_a_collection_is_deleted_by_labels(api: Api, namespace: str) -> None:
     path = leases(namespace)
     for name in "abc":
@@ -190,6 +202,8 @@ def test_a_dry_run_answers_and_leaves_nothing(api: Api, namespace: str, what: st
     if method == "POST":
         assert answer.json["metadata"]["uid"]
         assert "resourceVersion" not in answer.json["metadata"]
+    if what == "delete":
+        assert (answer.json["kind"], answer.json["status"]) == ("Status", "Success")
     assert api.items(path) == [{key: value for key, value in made.items() if key not in {"kind", "apiVersion"}}]
 
 
