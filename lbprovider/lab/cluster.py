@@ -16,13 +16,14 @@ from typing import Final, Self, TypeVar
 
 from lbprovider.api import resources
 from lbprovider.api.names import object_name, segment_name
+from lbprovider.election.segment import from_object
 from lbprovider.errors import HostError
 from lbprovider.kube.access import in_cluster
 from lbprovider.lab import node, objects, provider, shipped
 from lbprovider.lab.admin import Admin
 from lbprovider.lab.apiserver import home
 from lbprovider.lab.frames import Address
-from lbprovider.lab.lan import CONTROL, LAN4, Lan
+from lbprovider.lab.lan import CONTROL, LAN4, LAN6, Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import API_PORT, NAMESPACE
 from lbprovider.lab.waiting import PATIENCE, until
@@ -30,6 +31,7 @@ from lbprovider.settings import LabSettings
 
 T = TypeVar("T")
 
+_SEGMENT: Final = segment_name([LAN4], "")
 _API: Final = "apiserver"
 _CONTROLLER: Final = "controller-1"
 _HTTP_OK: Final = 200
@@ -139,6 +141,9 @@ class Lab:
         for each in self.lan.nodes.values():
             self.admin.patch_status(objects.NODES, each.name, objects.node_status(each, dt.datetime.now(dt.UTC)))
         self.until(self._established, "the API server serves our kinds")
+        period = objects.period(self.settings.nodes)
+        if period is not None:
+            self.admin.create(objects.segment([LAN4, LAN6], period))
 
     def _established(self) -> bool:
         conditions = [each.status.get("conditions", ()) for each in self.admin.list(objects.CRDS) if each.status]
@@ -187,19 +192,17 @@ class Lab:
         self.until(lambda: all(map(self.ready, self.lan.nodes)), "every speaker is ready", within=self._patience)
         self.until(lambda: self.services.synced and self.allocations.synced, "Services and addresses are listed")
 
-    def await_members(self) -> str:
-        """Until every node votes on the LAN, whose Segment is named: it is made for the first pool there.
+    def await_members(self) -> None:
+        """Until every node votes on the LAN, which begins with the first pool there.
 
         While members are still added, the majority is one of few, and the death of one of those may leave none.
         """
-        name = segment_name([LAN4], "")
 
         def all_vote() -> bool:
-            segment = self._segments.get(name)
+            segment = self._segments.get(_SEGMENT)
             return segment is not None and [set(each.members) for each in segment.spec.lists] == [set(self.lan.nodes)]
 
-        self.until(all_vote, f"every node is a member of Segment {name}", within=self._patience)
-        return name
+        self.until(all_vote, f"every node is a member of Segment {_SEGMENT}", within=self._patience)
 
     # --- who has what
 
@@ -207,6 +210,16 @@ class Lab:
         """The node that the IPAllocation of an address says has it."""
         found = self.allocations.get(object_name(address))
         return found.status.leader or None if found is not None else None
+
+    @property
+    def hold(self) -> int:
+        """How long a voter's promise lasts on the LAN, nanoseconds; good once all nodes are members."""
+        segment = self._segments.get(_SEGMENT)
+        return from_object(segment).hold if segment is not None else 0
+
+    def node_of(self, mac: str) -> str:
+        """The name of the node with a MAC on the LAN; the MAC itself where none has it."""
+        return next((each.name for each in self.lan.nodes.values() if each.mac == mac), mac)
 
     # --- its programs
 

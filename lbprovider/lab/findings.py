@@ -6,7 +6,7 @@ account how late the prober itself was: a machine that stands still for a while 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,17 +84,17 @@ def owners(chapter: str, verdict: Verdict, switch: Iterable[Contest]) -> Finding
     return Finding(chapter, "two MACs answer", seen, "0 ms", not contests)
 
 
-def moved(chapter: str, verdict: Verdict, names: Mapping[str, str], old: str, new: str) -> Finding:
+def moved(chapter: str, verdict: Verdict, node_of: Callable[[str], str], old: str, new: str) -> Finding:
     """Whether the address went from one node to another, and to nobody else.
 
     Args:
         chapter: where it was found.
         verdict: of the client's prober.
-        names: the nodes, by MAC.
+        node_of: the name of the node with a MAC.
         old: the node that had it.
         new: the node that the API server says has it now.
     """
-    seen = tuple(names.get(mac, mac) for mac in verdict.macs)
+    seen = tuple(map(node_of, verdict.macs))
     ok = seen == (old, new) != (old, old)
     said = ", then ".join(seen) or "nobody"
     return Finding(chapter, "answered by", said, f"{old}, then {new}", ok, _void(verdict, ok=ok))

@@ -3,11 +3,12 @@
 import itertools
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from lbprovider.errors import LbproviderError
+from lbprovider.lab.arrival import TITLE, Arrival, Given
 from lbprovider.lab.cluster import Lab
-from lbprovider.lab.story import Story
 from lbprovider.lab.telling import Teller
 
 _LOOK: Final = 0.5
@@ -24,24 +25,23 @@ def keep(lab: Lab, teller: Teller) -> NoReturn:
     Raises:
         LbproviderError: the Services did not get what they need.
     """
-    story = Story(lab, teller)
-    title = "Services get addresses"
-    teller.chapter(title)
-    failed = [each for each in story.arrive(title) if not each.ok]
+    arrival = Arrival(lab, teller.say)
+    teller.chapter(TITLE)
+    failed = [each for each in arrival.tell(TITLE) if not each.ok]
     for each in failed:
         teller.add(f"failed: {each}")
-    _explain(lab, story, teller)
+    _explain(lab, arrival.services, teller)
     _tend(lab, teller)
 
 
-def _explain(lab: Lab, story: Story, teller: Teller) -> None:
-    shown = dict(itertools.islice(story.services.items(), _SHOWN))
+def _explain(lab: Lab, services: Mapping[str, Given], teller: Teller) -> None:
+    shown = dict(itertools.islice(services.items(), _SHOWN))
     teller.chapter("The lab stays until Ctrl-C")
     for name, given in shown.items():
         addresses = " ".join(f"{each} (at {lab.leader(each) or 'no node yet'})" for each in given.addresses)
         teller.add(f"  Service {name:<8} {addresses}")
-    if len(story.services) > len(shown):
-        teller.add(f"  and {len(story.services) - len(shown)} more")
+    if len(services) > len(shown):
+        teller.add(f"  and {len(services) - len(shown)} more")
     first = next(iter(shown.values())).addresses[0]
     teller.add("In another terminal, an ordinary kubectl:")
     teller.add(f"  export KUBECONFIG={lab.kubeconfig}")

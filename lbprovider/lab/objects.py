@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Any, Final
@@ -11,10 +12,11 @@ import msgspec
 
 from lbprovider.api import resources
 from lbprovider.api.meta import Object
-from lbprovider.api.names import API_VERSION
+from lbprovider.api.names import API_VERSION, IPNetwork, segment_name
 from lbprovider.api.resources import Resource
+from lbprovider.election.segment import DEFAULT_PERIOD, NS_PER_MS
+from lbprovider.lab import provider
 from lbprovider.lab.lan import LAN4, LAN6, LanNode
-from lbprovider.lab.provider import NAMESPACE
 from lbprovider.lab.webserver import PORT
 
 HTTP: Final = 80
@@ -24,8 +26,12 @@ OFF_LINK: Final = IPv4Network("198.18.0.0/15")
 _FIRST4: Final = LAN4[200]
 _ROOM4: Final = 50
 _RANGE6: Final = f"{LAN6[0x1000]}-{LAN6[0xFFFF]}"
+_DATAGRAMS: Final = 3000
+"""Heartbeats in a second, of all nodes together, that leave a machine of two cores time for anything else."""
 LABEL: Final = "web"
-"""What stands behind the lab's Services, all of them in namespace default: ``app: web``."""
+"""What stands behind the lab's Services: ``app: web``."""
+NAMESPACE: Final = "default"
+"""Where they are."""
 PROXY: Final = "system:kube-proxy"
 """Who the nodes' data path is to the API server, as in any cluster."""
 
@@ -101,9 +107,22 @@ def _ours(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": provider.NAMESPACE},
         "spec": dict(spec),
     }
+
+
+def period(nodes: int) -> int | None:
+    """The heartbeat period, in milliseconds, that lets one machine be so many nodes; None where the default does."""
+    wish = math.ceil(nodes * (nodes - 1) * 1000 / _DATAGRAMS)
+    return wish if wish > DEFAULT_PERIOD // NS_PER_MS else None
+
+
+def segment(subnets: Sequence[IPNetwork], period: int) -> dict[str, Any]:
+    """A Segment without members yet, with the admin's wish for its heartbeat period in milliseconds."""
+    spec = {"subnets": [str(each) for each in subnets], "heartbeatPeriod": period}
+    name = segment_name(subnets, "")
+    return {"apiVersion": API_VERSION, "kind": "Segment", "metadata": {"name": name}, "spec": spec}
 
 
 def service(name: str, *, dual_stack: bool) -> dict[str, Any]:
@@ -112,7 +131,7 @@ def service(name: str, *, dual_stack: bool) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "type": "LoadBalancer",
             # Two thousand and more would use up the range of node ports, and nobody asks at one.

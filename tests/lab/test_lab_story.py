@@ -32,6 +32,7 @@ STORY: Final = (
     r"a controller, and on each node a speaker that votes: 3 nodes ready",
     r"Services get addresses",
     r"IPAddressPool lab with 198\.51\.100\.200-198\.51\.100\.249, .*",
+    r"all nodes vote on the LAN of these addresses, with promises for 250 ms",
     r"Service web-1 of type LoadBalancer created",
     r"EXTERNAL-IP 198\.51\.100\.200, [0-9.]+ ms after",
     r"gratuitous ARP: node\d has 198\.51\.100\.200, [0-9.]+ ms after",

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from lbprovider.api.names import segment_name
 from lbprovider.errors import HostError
 from lbprovider.ipam.ranges import buggy_within, parse
 from lbprovider.kube.client import encode
 from lbprovider.lab import objects, shipped
-from lbprovider.settings import MOST_ADDRESSES
+from lbprovider.lab.lan import LAN4, LAN6
+from lbprovider.settings import MOST_ADDRESSES, MOST_NODES
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,6 +53,18 @@ def test_the_lab_writes_no_field_that_gets_lost() -> None:
 def test_a_service_is_dual_stack_when_asked() -> None:
     assert objects.service("web-1", dual_stack=True)["spec"]["ipFamilyPolicy"] == "RequireDualStack"
     assert "ipFamilies" not in objects.service("web-1", dual_stack=False)["spec"]
+
+
+def test_large_labs_beat_more_slowly_and_small_ones_as_any_cluster() -> None:
+    assert [objects.period(nodes) for nodes in (1, 3, 12)] == [None, None, None]
+    assert [objects.period(nodes) for nodes in (13, MOST_NODES)] == [52, 200]
+
+
+def test_a_segment_is_named_as_its_speakers_name_it() -> None:
+    made = objects.segment([LAN4, LAN6], 200)
+    resource, content = objects.read(made)
+    assert json.loads(encode(resource, content)) == made
+    assert made["metadata"]["name"] == segment_name([LAN6, LAN4], "eth0")
 
 
 def test_a_node_is_ready_or_silent() -> None:
