@@ -59,6 +59,8 @@ class Documents:
         path = path.rstrip("/")
         if path in _HEALTH:
             return negotiating.text("ok")
+        if path == "/openapi/v2":
+            return web.Response(body=openapi.V2, content_type=openapi.V2_TYPE)
         aggregated = path in ("/api", "/apis") and _wants_aggregated(accept)
         made = self._document(f"{path} aggregated" if aggregated else path)
         if made is None:

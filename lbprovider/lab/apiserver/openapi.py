@@ -1,8 +1,9 @@
 """OpenAPI v3: what kubectl needs to know of kinds to have the server validate them, and to explain them.
 
 Pure. Custom kinds are described in full, by their own schemas. Of built-in ones there is what they can be asked for:
-kubectl knows their fields itself, and merges lists of theirs by its own table rather than by ours. There is no OpenAPI
-v2: kubectl asks for it when it changes an object that it has applied, and goes on without when the answer is 404.
+kubectl knows their fields itself, and merges lists of theirs by its own table rather than by ours. OpenAPI v2 has
+nothing in it: kubectl asks for it when it changes what it has applied and goes on without, but won't apply a
+``kind: List`` where there is none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from typing import Any, Final
 
 from lbprovider.lab.apiserver import patches
 from lbprovider.lab.apiserver.kinds import Kind
+
+V2: Final = b"\x0a\x032.0"
+"""What is at ``/openapi/v2``: the protobuf of a document that says its version (``swagger``, field 1) and no more."""
+V2_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 _GVK: Final = "x-kubernetes-group-version-kind"
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

@@ -169,6 +169,11 @@ def test_every_object_can_be_validated_by_the_server() -> None:
         assert {"get"} == set(paths[f"/{path}/{resource}"])
 
 
+def test_the_old_openapi_is_there_and_empty() -> None:
+    field, length, *text = openapi.V2
+    assert (field >> 3, field & 7, length, bytes(text)) == (1, 2, 3, b"2.0")
+
+
 def test_a_review_can_only_be_asked_for() -> None:
     paths = document("apis/authorization.k8s.io/v1")["paths"]
     assert {path: set(item) for path, item in paths.items()} == {
