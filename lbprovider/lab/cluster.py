@@ -188,7 +188,8 @@ class Lab:
 
     def await_ready(self) -> None:
         """Until the controller and all speakers are ready, and the views of Services and addresses are up."""
-        self.until(lambda: provider.health(self.lan.control)[0] == _HTTP_OK, "the controller is ready")
+        leads = "the controller is ready"
+        self.until(lambda: provider.health(self.lan.control)[0] == _HTTP_OK, leads, within=self._patience)
         self.until(lambda: all(map(self.ready, self.lan.nodes)), "every speaker is ready", within=self._patience)
         self.until(lambda: self.services.synced and self.allocations.synced, "Services and addresses are listed")
 
