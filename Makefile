@@ -56,7 +56,7 @@ controlplane: $(VENV)/.e2e ## Kubernetes from source, minutes the first time and
 	$(BIN)/python -m tests.e2e.rig.binaries
 
 e2e: controlplane ## the story and the contract on a real control plane; needs root, nft, and Go for the first time
-	$(PYTEST) --durations=15 --server=real tests/contract tests/e2e
+	$(PYTEST) --durations=15 --server=real tests/e2e tests/contract
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
