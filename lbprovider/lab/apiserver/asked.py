@@ -64,12 +64,12 @@ def parse(method: str, path: str, query: Mapping[str, str]) -> Asked:
         rest = rest[1:]
     namespace = ""
     match rest:
-        case ["namespaces", namespace, ("status" | "finalize") as sub] if not group:
-            return Asked(_verb(method, named=True), path, group, version, rest[0], namespace, namespace, sub)
-        case ["namespaces", namespace, plural, *tail]:
-            rest = [plural, *tail]
-        case ["namespaces", namespace] if not group:
-            return Asked(_verb(method, named=True), path, group, version, rest[0], namespace, namespace)
+        case ["namespaces", home, ("status" | "finalize") as sub] if not group:
+            return Asked(_verb(method, named=True), path, group, version, rest[0], home, home, sub)
+        case ["namespaces", home, plural, *tail]:
+            namespace, rest = home, [plural, *tail]
+        case ["namespaces", home] if not group:
+            return Asked(_verb(method, named=True), path, group, version, rest[0], home, home)
     plural, name, subresource = [*rest, "", ""][:3]
     if len(rest) > 3 or (name and "" in rest):  # noqa: PLR2004  (deeper than any resource is served)
         return Asked(method.lower(), path)

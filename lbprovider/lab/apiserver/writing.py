@@ -229,12 +229,10 @@ def _patcher(kind: Kind, content_type: str) -> Callable[[Mapping[str, Any], Any]
     if media_type == _STRATEGIC_PATCH and not kind.custom:
         return lambda obj, patch: strategic.merge(obj, patch, kind)
     read = (_JSON_PATCH, _MERGE_PATCH) if kind.custom else (_JSON_PATCH, _MERGE_PATCH, _STRATEGIC_PATCH)
-    refusal = statuses.unsupported(read)
     if media_type == _APPLY:
-        refusal.message = (
-            f"the lab's API server has no server-side apply: use kubectl apply without --server-side; {refusal.message}"
-        )
-    raise refusal
+        said = "the lab's API server has no server-side apply: use kubectl apply without --server-side"
+        raise Refusal(415, "UnsupportedMediaType", said)
+    raise statuses.unsupported(read)
 
 
 def _check_namespace(given: Object, namespace: str) -> None:
