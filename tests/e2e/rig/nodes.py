@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
+from lbprovider.lab import objects
 from lbprovider.lab.lan import LanNode
 from tests.e2e.rig.api import Api, Object
 
@@ -12,41 +13,15 @@ HEALTH_PORT = 10256
 
 def register(api: Api, node: LanNode) -> None:
     """Create the Node, ready."""
-    body: Object = {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": node.name,
-            "labels": {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"},
-        },
-        "spec": {"podCIDR": str(node.pods4), "podCIDRs": [str(node.pods4), str(node.pods6)]},
-    }
-    api.create("/api/v1/nodes", body)
-    addresses = [
-        {"type": "InternalIP", "address": str(node.address4)},
-        {"type": "InternalIP", "address": str(node.address6)},
-        {"type": "Hostname", "address": node.name},
-    ]
-    room = {"cpu": "2", "memory": "4Gi", "pods": "110"}
-    status = {"addresses": addresses, "capacity": room, "allocatable": room, "conditions": [_condition(ready=True)]}
+    api.create("/api/v1/nodes", objects.node(node))
+    status = objects.node_status(node, dt.datetime.now(dt.UTC))
     api.patch(f"/api/v1/nodes/{node.name}/status", {"status": status})
 
 
 def set_ready(api: Api, name: str, *, ready: bool) -> None:
     """Say that a node is ready or not, as its kubelet or the node lifecycle controller would."""
-    api.patch(f"/api/v1/nodes/{name}/status", {"status": {"conditions": [_condition(ready=ready)]}}, how="strategic")
-
-
-def _condition(*, ready: bool) -> Object:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "type": "Ready",
-        "status": "True" if ready else "Unknown",
-        "reason": "KubeletReady" if ready else "NodeStatusUnknown",
-        "message": "",
-        "lastHeartbeatTime": now,
-        "lastTransitionTime": now,
-    }
+    condition = objects.ready_condition(dt.datetime.now(dt.UTC), ready=ready)
+    api.patch(f"/api/v1/nodes/{name}/status", {"status": {"conditions": [condition]}}, how="strategic")
 
 
 def proxy_configuration(node: LanNode, kubeconfig: Path, pods: str) -> Object:
