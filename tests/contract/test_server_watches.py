@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -89,6 +90,41 @@ def test_what_no_longer_matches_is_deleted_as_it_was(api: Api, namespace: str) -
     assert gone["object"]["spec"]["holderIdentity"] == "me"
     assert version(gone["object"]) == version(left)
     assert back["object"]["spec"]["holderIdentity"] == "db's"
+
+
+def test_a_list_and_the_watch_from_it_miss_nothing_and_tell_nothing_twice(api: Api, namespace: str) -> None:
+    path = leases(namespace)
+
+    def write(lane: int) -> None:
+        for number in range(30):
+            name = f"lane-{lane}-{number}"
+            api.create(path, lease(name))
+            api.patch(f"{path}/{name}", {"spec": {"holderIdentity": "another"}})
+            if number % 3:
+                api.delete(f"{path}/{name}")
+
+    with ThreadPoolExecutor(4) as pool:
+        lanes = [pool.submit(write, lane) for lane in range(4)]
+        eventually(lambda: len(api.items(path)) >= 10, "the writers are at it")
+        listed = api.get(path)
+        known = {item["metadata"]["name"]: version(item) for item in listed["items"]}
+        last = int(version(listed))
+        with api.watch(watching(path, 60, resourceVersion=version(listed))) as events:
+            for lane in lanes:
+                lane.result()
+            api.create(path, lease("at-last"))
+            for event in events:
+                name, seen = event["object"]["metadata"]["name"], version(event["object"])
+                assert int(seen) > last
+                last = int(seen)
+                assert (event["type"] == "ADDED") == (name not in known)
+                if event["type"] == "DELETED":
+                    del known[name]
+                else:
+                    known[name] = seen
+                if name == "at-last":
+                    break
+    assert known == {item["metadata"]["name"]: version(item) for item in api.items(path)}
 
 
 def test_a_watch_of_all_namespaces(api: Api, namespace: str) -> None:
