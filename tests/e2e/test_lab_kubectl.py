@@ -7,7 +7,7 @@ the kubectl that was built with the control plane, and with the one that is inst
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,7 @@ from tests.e2e.rig import ours
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.cluster import Cluster
-from tests.e2e.rig.kubectl import Kubectl, comparable
-from tests.e2e.rig.waiting import eventually
+from tests.e2e.rig.kubectl import Both, Kubectl
 
 EXAMPLES: Final = ours.CONFIG.parent / "examples"
 _numbers: Final = itertools.count(1)
@@ -50,99 +49,6 @@ def kubeconfig(home: Home, path: Path) -> Path:
     endpoints = home.endpoints()
     assert endpoints is not None
     return provider.write_kubeconfig(path, server=endpoints[0], authority=home.ca, user="admin", token=home.admin_token)
-
-
-class Both:
-    """kubectl on both servers.
-
-    Args:
-        servers: the lab's and the real one.
-        program: which kubectl.
-        namespace: one of the test's own, on each.
-        directory: for files.
-    """
-
-    def __init__(self, servers: tuple[Kubectl, Kubectl], program: Path, namespace: str, directory: Path) -> None:
-        self._servers = servers
-        self._program = program
-        self._directory = directory
-        self.namespace = namespace
-
-    def __call__(
-        self, *arguments: str, stdin: object = None, code: int = 0, editor: str = "false", everywhere: bool = False
-    ) -> str:
-        """Run a command on both, in the test's namespace.
-
-        Args:
-            arguments: of kubectl.
-            stdin: an object, or several, for ``-f -``.
-            code: the exit status that it has to have.
-            editor: for ``kubectl edit``.
-            everywhere: whether the objects say their namespaces themselves.
-
-        Returns:
-            What both said.
-        """
-        text = None if stdin is None else json.dumps(stdin)
-        given = [*([] if everywhere else ["--namespace", self.namespace]), *arguments]
-        lab, real = (server.run(self._program, given, text, editor).comparable() for server in self._servers)
-        assert lab == real
-        assert lab.code == code, lab.text
-        return lab.text
-
-    def happened(self, kind: str, name: str) -> None:
-        """Make an Event about an object, with its uid, which each server has made up itself."""
-        where = ["--namespace", self.namespace]
-        for server in self._servers:
-            found = server.run(self._program, [*where, "get", kind, name, "-o", "json"], None, "")
-            about = json.loads(found.text)
-            reference = {key: about["metadata"][key] for key in ("namespace", "name", "uid")}
-            event = {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": f"{name}.1"},
-                "involvedObject": {"kind": about["kind"], "apiVersion": about["apiVersion"], **reference},
-                "type": "Normal",
-                "reason": "Assigned",
-                "message": "got 192.0.2.7",
-                "source": {"component": "lbprovider"},
-                "firstTimestamp": about["metadata"]["creationTimestamp"],
-                "lastTimestamp": about["metadata"]["creationTimestamp"],
-                "count": 1,
-            }
-            made = server.run(self._program, [*where, "create", "-f", "-"], json.dumps(event), "")
-            assert made.code == 0, made.text
-
-    def watched(self, change: Callable[[], object], lines: int, *arguments: str) -> str:
-        """Run a command that watches on both, make a change once both have begun, and give what they wrote.
-
-        Args:
-            change: does it.
-            lines: of how many lines of what they write the last comes from the change.
-            arguments: of kubectl.
-        """
-        files = [self._directory / f"watch-{server.server}" for server in self._servers]
-        given = ["--namespace", self.namespace, *arguments]
-        running = [server.start(self._program, given, file) for server, file in zip(self._servers, files, strict=True)]
-        try:
-            for file in files:
-                eventually(lambda file=file: file.read_text(encoding="utf-8"), "the watch has begun")  # type: ignore[misc]
-            change()
-            written = [
-                eventually(lambda file=file: _lines(file, lines), f"{lines} lines are there")  # type: ignore[misc]
-                for file in files
-            ]
-        finally:
-            for each in running:
-                each.kill()
-                each.wait()
-        assert written[0] == written[1]
-        return written[0]
-
-
-def _lines(file: Path, count: int) -> str | None:
-    text = file.read_text(encoding="utf-8")
-    return comparable(text) if text.count("\n") >= count else None
 
 
 @pytest.fixture(params=["built", "installed"])
