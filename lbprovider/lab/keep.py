@@ -4,11 +4,13 @@ import itertools
 import threading
 import time
 from collections.abc import Mapping
+from shutil import which
 from typing import Final, NoReturn
 
 from lbprovider.errors import LbproviderError
 from lbprovider.lab.arrival import TITLE, Arrival, Given
 from lbprovider.lab.cluster import Lab
+from lbprovider.lab.provider import command
 from lbprovider.lab.telling import Teller
 
 _LOOK: Final = 0.5
@@ -47,8 +49,9 @@ def _explain(lab: Lab, services: Mapping[str, Given], teller: Teller) -> None:
     teller.add(f"  export KUBECONFIG={lab.kubeconfig}")
     teller.add("  kubectl get services,ipallocations,segments")
     teller.add("and the client on the LAN, a node (node1), or beside the API server (control):")
-    teller.add(f"  lbprovider lab enter client curl http://{first}/")
-    teller.add("  lbprovider lab enter node1")
+    us = "lbprovider" if which("lbprovider") == command() else command()  # from a virtual environment, by its path
+    teller.add(f"  {us} lab enter client curl http://{first}/")
+    teller.add(f"  {us} lab enter node1")
     teller.add(f"Logs: {lab.directory}/*.log")
 
 
