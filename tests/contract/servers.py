@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from lbprovider.kube.access import Access, in_cluster
 from lbprovider.kube.client import Client
-from lbprovider.lab import shipped
+from lbprovider.lab import objects, shipped
 from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig.api import Api, Dial, Object
 from tests.e2e.rig.waiting import eventually
@@ -20,17 +20,6 @@ NODE: Final = "node1"
 """A Node that is there."""
 
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
-_PATHS: Final[Mapping[str, str]] = {
-    "Namespace": "/api/v1/namespaces",
-    "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
-    "ClusterRole": f"{_RBAC}/clusterroles",
-    "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
-    "Role": f"{_RBAC}/namespaces/{NAMESPACE}/roles",
-    "RoleBinding": f"{_RBAC}/namespaces/{NAMESPACE}/rolebindings",
-    "CustomResourceDefinition": _CRDS,
-}
-"""What the manifests hold, and where it goes."""
 
 
 class Server(abc.ABC):
@@ -122,7 +111,8 @@ class Server(abc.ABC):
         """What a cluster has before us, and what config/ brings."""
         eventually(lambda: self.api.find("/api/v1/namespaces/default"), "namespace default is there")
         for manifest in shipped.manifests():
-            self.api.create(_PATHS[manifest["kind"]], manifest)
+            resource, _ = objects.read(manifest)
+            self.api.create(resource.path(manifest["metadata"].get("namespace", "")), manifest)
         eventually(lambda: all(map(self._served, self.api.items(_CRDS))), "our kinds are served")
 
     def _served(self, crd: Object) -> bool:
