@@ -22,6 +22,8 @@ _SUFFIX_LENGTH: Final = 5
 _PREFIX_LENGTH: Final = 63 - _SUFFIX_LENGTH
 _SERVERS: Final = ("uid", "resourceVersion", "generation", "selfLink", "managedFields", "creationTimestamp")
 """What only the server sets, apart from a deletion's own fields."""
+_FINALIZERS: Final = ("foregroundDeletion", "orphan", "kubernetes")
+_UNQUALIFIED: Final = "name is neither a standard finalizer name nor is it fully qualified"
 _DELETION: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -97,13 +99,28 @@ def causes(kind: Kind, metadata: Mapping[str, Any]) -> list[Cause]:
     if not name:
         found.append(required("metadata.name", "name or generateName is required"))
     else:
-        found += (wrong("metadata.name", name, why) for why in _NAMES.get(kind, syntax.subdomain)(name))
+        check = _NAMES.get(kind, syntax.subdomain)
+        if prefix := metadata.get("generateName"):
+            found += (wrong("metadata.generateName", prefix, why) for why in check(_masked(prefix)))
+        found += (wrong("metadata.name", name, why) for why in check(name))
     found += _labels(metadata.get("labels") or {})
     found += _annotations(metadata.get("annotations") or {})
     found += _owners(metadata.get("ownerReferences") or ())
-    for finalizer in metadata.get("finalizers") or ():
+    finalizers = metadata.get("finalizers") or ()
+    for finalizer in finalizers:
         found += (wrong("metadata.finalizers", finalizer, why) for why in syntax.qualified_name(finalizer))
+    if not kind.custom:
+        found += (
+            wrong(f"metadata.finalizers[{index}]", finalizer, _UNQUALIFIED)
+            for index, finalizer in enumerate(finalizers)
+            if "/" not in finalizer and finalizer not in _FINALIZERS
+        )
     return found
+
+
+def _masked(prefix: str) -> str:
+    """A prefix as it is checked: what follows it may make its last dash right."""
+    return f"{prefix[:-1]}a" if prefix.endswith("-") and len(prefix) > 1 else prefix
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Cause]:

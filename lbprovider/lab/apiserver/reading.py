@@ -15,13 +15,14 @@ import msgspec
 from lbprovider.lab.apiserver import selectors, statuses
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.metadata import quoted
-from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.statuses import FORBIDDEN, NOT_SUPPORTED, Cause, Refusal
 from lbprovider.lab.apiserver.store import Entry, Key, Object, Store
 
 SNAPSHOTS: Final = 64
 """Lists of which pages can still be asked for, at a time."""
 SNAPSHOT_SECONDS: Final = 300.0
 """For how long; a kube-apiserver's etcd forgets in as much."""
+_MATCHES: Final = ("Exact", "NotOlderThan", "")
 _STALE: Final = (
     "The provided continue parameter is too old to display a consistent list result. "
     "You must start a new list without the continue parameter."
@@ -112,7 +113,7 @@ class Reader:
         Raises:
             Refusal: 400, 410, 504.
         """
-        limit = _number(query, "limit")
+        limit = number(query, "limit")
         if query.get("continue"):
             if query.get("resourceVersion", "0") not in ("", "0"):
                 raise statuses.bad_request("specifying resource version is not allowed when using continue")
@@ -134,14 +135,21 @@ class Reader:
         return Page(snapshot.entries[start:end], snapshot.version, token, None if selective else left)
 
     def _check_version(self, query: Mapping[str, str]) -> None:
-        given = query.get("resourceVersion", "")
+        given, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+        if match not in _MATCHES:
+            listed = ", ".join(quoted(each) for each in _MATCHES)
+            said = f"Unsupported value: {quoted(match)}: supported values: {listed}"
+            raise _unlistable(Cause("resourceVersionMatch", said, NOT_SUPPORTED))
+        if match and not given:
+            said = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+            raise _unlistable(Cause("resourceVersionMatch", said, FORBIDDEN))
         if not given:
             return
         if not given.isdecimal():
             raise statuses.bad_request(f"invalid resource version: {bad_version(given)}")
         if int(given) > self._store.version:
             raise too_large(int(given), self._store.version)
-        if query.get("resourceVersionMatch") == "Exact" and int(given) != self._store.version:
+        if match == "Exact" and int(given) != self._store.version:
             raise statuses.expired(f"The resourceVersion for the provided list is too old: {given}")
 
     def _keep(self, snapshot_id: str, snapshot: _Snapshot, now: float) -> None:
@@ -171,6 +179,10 @@ def matching(kind: Kind, query: Mapping[str, str]) -> Matches | None:
     return lambda obj: fields(obj) and labels(obj["metadata"].get("labels", {}))
 
 
+def _unlistable(cause: Cause) -> Refusal:
+    return statuses.invalid("meta.k8s.io", "ListOptions", "", [cause])
+
+
 def bad_version(given: str) -> str:
     """How a kube-apiserver says that this is no resourceVersion."""
     why = f"strconv.ParseUint: parsing {quoted(given)}: invalid syntax"
@@ -184,17 +196,22 @@ def too_large(version: int, current: int) -> Refusal:
     return Refusal(504, "Timeout", f"Too large resource version: {version}, current: {current}", details)
 
 
-def _number(query: Mapping[str, str], name: str) -> int:
+def number(query: Mapping[str, str], name: str) -> int:
+    """A parameter that is a number; 0 where it isn't given, or negative.
+
+    Raises:
+        Refusal: 400.
+    """
     given = query.get(name, "0") or "0"
     if not given.removeprefix("-").isdecimal():
-        why = f"strconv.ParseInt: parsing {quoted(given)}: invalid syntax"
-        raise statuses.bad_request(f"unable to decode query parameter {name}: {why}")
+        raise statuses.bad_request(f"strconv.ParseInt: parsing {quoted(given)}: invalid syntax")
     return max(0, int(given))
 
 
 def list_body(kind: Kind, page: Page) -> bytes:
     """A page as JSON; objects of built-in kinds leave out the kind and version that the list says already."""
-    head = msgspec.json.encode({"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": page.metadata()})
+    metadata = {"continue": "", **page.metadata()} if kind.custom else page.metadata()
+    head = msgspec.json.encode({"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": metadata})
     if kind.custom:
         items = [entry.encoded for entry in page.entries]
     else:

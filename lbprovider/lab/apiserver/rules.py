@@ -148,7 +148,7 @@ def _binding(new: Object, _old: Object | None, _now: str) -> Object:
 
 def _binding_causes(new: Object, old: Object | None) -> Iterator[Cause]:
     reference = new["roleRef"]
-    allowed = ("ClusterRole",) if new["kind"] == "ClusterRoleBinding" else ("ClusterRole", "Role")
+    allowed = ("ClusterRole",) if new["kind"] == "ClusterRoleBinding" else ("Role", "ClusterRole")
     if reference.get("kind") not in allowed:
         yield _not_supported("roleRef.kind", reference.get("kind", ""), allowed)
     if not reference.get("name"):
@@ -160,7 +160,7 @@ def _binding_causes(new: Object, old: Object | None) -> Iterator[Cause]:
 
 
 def _subject(subject: Mapping[str, Any], field: str) -> Iterator[Cause]:
-    allowed = ("Group", "ServiceAccount", "User")
+    allowed = ("ServiceAccount", "User", "Group")
     if not subject.get("name"):
         yield required(f"{field}.name")
     if subject.get("kind") not in allowed:
@@ -178,11 +178,20 @@ def _role_causes(new: Object, _old: Object | None) -> Iterator[Cause]:
         if not rule.get("verbs"):
             yield required(f"rules[{index}].verbs", "verbs must contain at least one value")
         if rule.get("nonResourceURLs"):
+            yield from _path_rule(new, rule, f"rules[{index}].nonResourceURLs")
             continue
         if not rule.get("apiGroups"):
             yield required(f"rules[{index}].apiGroups", "resource rules must supply at least one api group")
         if not rule.get("resources"):
             yield required(f"rules[{index}].resources", "resource rules must supply at least one resource")
+
+
+def _path_rule(role: Object, rule: Mapping[str, Any], field: str) -> Iterator[Cause]:
+    paths = rule["nonResourceURLs"]
+    if role["kind"] == "Role":
+        yield wrong(field, paths, "namespaced rules cannot apply to non-resource URLs")
+    if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+        yield wrong(field, paths, "rules cannot apply to both regular resources and non-resource URLs")
 
 
 def _not_supported(field: str, value: Any, allowed: Sequence[str]) -> Cause:

@@ -277,7 +277,10 @@ class _Reader:
                 self.unknown.append(below)
             elif item is not None:
                 said = f"{inner}.{name}" if inner else name
-                known[name] = self.read(item, shape.fields[name], below, f"{shape.name}.{said}")
+                of = shape.fields[name]
+                read = self.read(item, of, below, f"{shape.name}.{said}")
+                if read or not isinstance(of, (_List, _Map)):  # Go leaves out lists and maps with nothing in them
+                    known[name] = read
         return known
 
 

@@ -59,9 +59,11 @@ _DNS1035_PART: Final = _described(
 )
 
 
-def _checked(text: str, longest: int, pattern: re.Pattern[str], words: str) -> tuple[str, ...]:
+def _checked(
+    text: str, longest: int, pattern: re.Pattern[str], words: str, *, unit: str = "characters"
+) -> tuple[str, ...]:
     # Lengths are counted as they are stored; of what matches, a byte is a character.
-    long = (f"must be no more than {longest} bytes",) if len(text.encode("utf-8")) > longest else ()
+    long = (f"must be no more than {longest} {unit}",) if len(text.encode("utf-8")) > longest else ()
     return long if pattern.fullmatch(text) else (*long, words)
 
 
@@ -82,7 +84,7 @@ def service_name(text: str) -> tuple[str, ...]:
 
 def label_value(text: str) -> tuple[str, ...]:
     """The value of a label."""
-    return _checked(text, _NAME_LENGTH, _VALUE, _VALUE_PART)
+    return _checked(text, _NAME_LENGTH, _VALUE, _VALUE_PART, unit="bytes")
 
 
 def qualified_name(text: str) -> tuple[str, ...]:
@@ -97,5 +99,5 @@ def qualified_name(text: str) -> tuple[str, ...]:
         wrong.append("prefix part must be non-empty")
     if not name:
         wrong.append("name part must be non-empty")
-    wrong.extend(f"name part {each}" for each in _checked(name, _NAME_LENGTH, _NAME, _NAME_PART))
+    wrong.extend(f"name part {each}" for each in _checked(name, _NAME_LENGTH, _NAME, _NAME_PART, unit="bytes"))
     return tuple(wrong)

@@ -13,7 +13,7 @@ import msgspec
 from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.asked import flag
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.reading import Matches, bad_version, matching
+from lbprovider.lab.apiserver.reading import Matches, bad_version, matching, number
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Event, Expired, Store
 
@@ -170,7 +170,6 @@ def _line(event_type: str, encoded: bytes) -> bytes:
 
 
 def _seconds(query: Mapping[str, str]) -> float:
-    given = query.get("timeoutSeconds", "")
-    if given.isdecimal() and int(given) > 0:
-        return float(given)
+    if seconds := number(query, "timeoutSeconds"):
+        return float(seconds)
     return random.uniform(*_WATCH_SECONDS)  # noqa: S311  (spreads the ends of watches, hides nothing)

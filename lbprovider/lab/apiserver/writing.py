@@ -261,5 +261,7 @@ def _check_uid(kind: Kind, key: Key, entry: Entry | None, meta: Mapping[str, Any
 
 def _check_version(kind: Kind, entry: Entry, meta: Mapping[str, Any]) -> None:
     version = meta.get("resourceVersion")
+    if version and not version.isdecimal():
+        raise Refusal(500, "", f"strconv.ParseUint: parsing {metadata.quoted(version)}: invalid syntax")
     if version and version != str(entry.version):
         raise statuses.conflict(kind, entry.key.name, _MODIFIED)
