@@ -19,6 +19,8 @@ from lbprovider.lab.apiserver.store import Entry, Event, Key, Object, Store
 
 FOREGROUND: Final = "foregroundDeletion"
 """The finalizer of an object that waits for its dependents to go first."""
+POLICIES: Final = ("Foreground", "Background", "Orphan")
+"""What may become of the dependents of an object that is deleted, as a kube-apiserver lists it."""
 _IMMORTAL: Final = ("default", "kube-public", "kube-system")
 _SHOWN: Final = (kinds.NAMESPACE, kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT)
 """Kinds whose deletion is answered with the object, not with a Status."""
@@ -32,7 +34,7 @@ class Deletion:
     """How an object is to be deleted.
 
     Args:
-        policy: of its dependents: Background, Foreground or Orphan.
+        policy: of its dependents: one of ``POLICIES``.
         uid: the one that it must have, if any.
         version: the resourceVersion that it must have, if any.
         dry_run: all checks, and nothing is deleted.
@@ -128,7 +130,7 @@ class Deleter:
             raise statuses.forbidden(kind, key.name, "this namespace may not be deleted")
         _check(kind, entry, deletion)
         last = entry if deletion.dry_run else self._delete(kind, entry, deletion.policy, deletion.now)
-        if kind in _SHOWN or self._store.get(*key) is last:
+        if kind in _SHOWN or (self._store.get(*key) is last and not deletion.dry_run):
             return last.value
         return statuses.deleted(kind, key.name, entry.value["metadata"]["uid"])
 

@@ -19,7 +19,7 @@ from lbprovider.lab.apiserver import bodies, documents, kinds, negotiating, revi
 from lbprovider.lab.apiserver.asked import Asked, parse
 from lbprovider.lab.apiserver.authentication import Authenticator, User
 from lbprovider.lab.apiserver.authorization import Authorizer
-from lbprovider.lab.apiserver.deleting import Deleter, Deletion
+from lbprovider.lab.apiserver.deleting import POLICIES, Deleter, Deletion
 from lbprovider.lab.apiserver.impersonation import impersonated
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.reading import Reader, list_body
@@ -338,6 +338,11 @@ class Handler:
             raise statuses.bad_request(f'no kind "{body["kind"]}" is registered for version "meta.k8s.io/v1"')
         conditions = body.get("preconditions") or {}
         policy = body.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background"
+        if policy not in POLICIES:
+            listed = ", ".join(f'"{each}"' for each in (*POLICIES, "nil"))
+            said = f'Unsupported value: "{policy}": supported values: {listed}'
+            cause = statuses.Cause("propagationPolicy", said, statuses.NOT_SUPPORTED)
+            raise statuses.invalid("meta.k8s.io", "DeleteOptions", "", [cause])
         dry_run = bodies.options(call.query, "DeleteOptions").dry_run or body.get("dryRun") == ["All"]
         now = reviews.rfc3339(self._clock())
         return Deletion(policy, conditions.get("uid", ""), conditions.get("resourceVersion", ""), dry_run, now)
