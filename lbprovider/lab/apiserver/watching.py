@@ -21,6 +21,8 @@ BOOKMARK_SECONDS: Final = 60.0
 """Between two bookmarks, as a kube-apiserver sends them."""
 BACKLOG: Final = 10_000
 """Events that a watcher may be behind; one that reads less is cut, and lists again."""
+BACKLOG_BYTES: Final = 16 << 20
+"""The same in bytes, for events of big objects."""
 _WATCH_SECONDS: Final = (1800, 3600)
 """How long a watch lasts when the request doesn't say, drawn anew each time."""
 _INITIAL_END: Final = {"annotations": {"k8s.io/initial-events-end": "true"}}
@@ -68,6 +70,7 @@ class Watch:
         self._show = show
         self._backlog = backlog
         self._waiting: deque[bytes] = deque()
+        self._behind = 0  # bytes of events since it was read
         self._woken = asyncio.Event()
         self.bookmarks = flag(query, "allowWatchBookmarks")
         self.seconds = _seconds(query)
@@ -94,6 +97,7 @@ class Watch:
         """All lines that wait to be sent."""
         lines = b"".join(self._waiting)
         self._waiting.clear()
+        self._behind = 0
         return lines
 
     def bookmark(self, metadata: Mapping[str, Any] | None = None) -> None:
@@ -134,7 +138,8 @@ class Watch:
                 self._add("ADDED", entry)
 
     def _happened(self, event: Event) -> None:
-        if len(self._waiting) >= self._backlog:
+        self._behind += len(event.entry.encoded)
+        if len(self._waiting) >= self._backlog or self._behind > BACKLOG_BYTES:
             self._unsubscribe()
             self.cut()
             return

@@ -6,7 +6,7 @@ import pytest
 from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Object
-from lbprovider.lab.apiserver.watching import Watch
+from lbprovider.lab.apiserver.watching import BACKLOG_BYTES, Watch
 from tests.unit.lab_apiserver.house import House, lease
 
 LEASE = kinds.LEASE
@@ -117,6 +117,19 @@ def test_who_does_not_read_is_cut_and_costs_no_more(house: House, watching: Watc
         house.create(LEASE, lease(f"l{number}"))
     assert cuts == ["cut"]
     assert len(events(watch)) == 3
+
+
+def test_big_events_wait_in_smaller_numbers(house: House, watching: Watching) -> None:
+    house.create(LEASE, lease("a"))
+    cuts: list[str] = []
+    watch = watching(cut=lambda: cuts.append("cut"), backlog=1000, resourceVersion=now(house))
+    read = watching(backlog=1000, resourceVersion=now(house))
+    for number in range(100):
+        text = f"{number}" + "x" * 200_000
+        house.patch(LEASE, "a", {"metadata": {"annotations": {"a.io/big": text}}})
+        assert len(read.take()) > 200_000
+    assert cuts == ["cut"]
+    assert len(watch.take()) <= BACKLOG_BYTES
 
 
 @pytest.mark.parametrize(("query", "code"), [({"resourceVersion": "x"}, 500), ({"labelSelector": "=="}, 400)])
