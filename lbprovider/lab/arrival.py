@@ -60,11 +60,13 @@ class Arrival:
         self._lab = lab
         self._say = say
         self._dual_stack = lab.settings.ipv6
+        self._capture: Capture | None = None
+        self._first = findings.Announced()
 
     def tell(self, title: str) -> list[Finding]:
         """The pool and all Services; what became of them."""
         lab, count = self._lab, self._lab.settings.addresses
-        capture = lab.lan.capture()
+        capture = self._capture = lab.lan.capture()
         lab.until(lambda: capture.started, "the capture listens")
         lab.services.mark(lambda service: len(_ingress(service)) == self._families)
         self._pool()
@@ -73,7 +75,11 @@ class Arrival:
         for _ in range(min(count, ONE_BY_ONE)):
             given = self._one()
             for address in given.addresses:
-                leaders[address] = self._announced(capture, given, address)
+                frame = lab.until(partial(self._announced, address), f"{address} is announced on the LAN")
+                leaders[address] = lab.node_of(frame.claim.mac)
+                what = "gratuitous ARP" if address.version == 4 else "unsolicited NA"  # noqa: PLR2004 - the family
+                took = milliseconds(frame.at - given.created)
+                self._say(f"{what}: {leaders[address]} has {address}, {took} after")
                 answers[address] = self.visit(address)
                 took = milliseconds(time.monotonic_ns() - given.created)
                 self._say(f"a client's HTTP request to {address} is answered by {answers[address]}, {took} after")
@@ -81,10 +87,10 @@ class Arrival:
             self._burst(count - ONE_BY_ONE)
         wanted = {address: name for name, each in self.services.items() for address in each.addresses}
         announced = lab.until(
-            lambda: _all_of(findings.first_announced(capture.claims()), wanted),
+            lambda: _all_of(self._announcements(), wanted),
             "every address is announced on the LAN",
             within=self._patience,
-            every=0.02 if count <= ONE_BY_ONE else 0.5,
+            every=0.1,
         )
         capture.stop()
         created = {name: each.created for name, each in self.services.items()}
@@ -155,12 +161,11 @@ class Arrival:
         self._say(f"EXTERNAL-IP {listed(given.addresses)}, {milliseconds(at - created)} after")
         return given
 
-    def _announced(self, capture: Capture, given: Given, address: Address) -> str:
-        frame = self._lab.until(partial(_first, capture, address), f"{address} is announced on the LAN")
-        what = "gratuitous ARP" if address.version == 4 else "unsolicited NA"  # noqa: PLR2004 - the family
-        who = self._lab.node_of(frame.claim.mac)
-        self._say(f"{what}: {who} has {address}, {milliseconds(frame.at - given.created)} after")
-        return who
+    def _announcements(self) -> Mapping[Address, Captured]:
+        return self._first.heed(self._capture.news() if self._capture is not None else ())
+
+    def _announced(self, address: Address) -> Captured | None:
+        return self._announcements().get(address)
 
     def _burst(self, count: int) -> None:
         lab = self._lab
@@ -192,10 +197,6 @@ class Arrival:
 def listed(addresses: Sequence[Address]) -> str:
     """As a sentence has them."""
     return " and ".join(map(str, addresses))
-
-
-def _first(capture: Capture, address: Address) -> Captured | None:
-    return findings.first_announced(capture.claims(address)).get(address)
 
 
 def _ingress(service: Service) -> tuple[Address, ...]:

@@ -53,6 +53,7 @@ class Capture:
 
     def __init__(self, switch: Namespace, bridge: str, output: Path) -> None:
         self.path = output
+        self._told = _HEADER.size
         output.write_bytes(b"")
         argv = [sys.executable, "-m", __name__, "--interface", bridge, "--output", str(output)]
         self.process = Process(f"capture on {bridge}", switch.command(argv), output.with_suffix(".log"))
@@ -64,20 +65,35 @@ class Capture:
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Every frame so far with its time, in order."""
-        data = self.path.read_bytes()
-        at = _HEADER.size
+        return ((at, frame) for at, frame, _ in self._frames(_HEADER.size))
+
+    def _frames(self, start: int) -> Iterator[tuple[int, bytes, int]]:
+        """The frames from a place in the file on, each with its time and the place behind it."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            data = file.read()
+        at = 0
         while at + _PACKET.size <= len(data):
             seconds, nanos, length, _ = _PACKET.unpack_from(data, at)
             at += _PACKET.size
             if at + length > len(data):  # still being written
                 return
-            yield seconds * _SECOND + nanos, data[at : at + length]
+            frame = data[at : at + length]
             at += length
+            yield seconds * _SECOND + nanos, frame, start + at
 
-    def claims(self, address: Address | None = None) -> tuple[Captured, ...]:
-        """Who claimed an address, or any when None, and when."""
+    def news(self) -> Iterator[Captured]:
+        """The claims that passed since the last call, or since the beginning: for whoever looks again and again."""
+        for at, frame, behind in self._frames(self._told):
+            self._told = behind
+            said = claim(frame)
+            if said is not None:
+                yield Captured(at, said)
+
+    def claims(self, address: Address) -> tuple[Captured, ...]:
+        """Who claimed an address, and when."""
         said = ((at, claim(frame)) for at, frame in self.frames())
-        return tuple(Captured(at, each) for at, each in said if each is not None and address in {None, each.address})
+        return tuple(Captured(at, each) for at, each in said if each is not None and each.address == address)
 
     def replies(self, address: Address) -> tuple[Reply, ...]:
         """The answers alone, for :func:`lbprovider.lab.judge.interleaved`."""

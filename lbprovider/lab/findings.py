@@ -137,13 +137,18 @@ def gone(chapter: str, replies: Sequence[Reply], deleted: int, end: int) -> Find
     return Finding(chapter, "gone from the wire", seen, f"≤ {milliseconds(GONE)}, for good", good)
 
 
-def first_announced(claims: Iterable[Captured]) -> dict[Address, Captured]:
-    """The first gratuitous frame of each address."""
-    found: dict[Address, Captured] = {}
-    for each in claims:
-        if each.claim.kind is Kind.GRATUITOUS:
-            found.setdefault(each.claim.address, each)
-    return found
+class Announced:
+    """The first gratuitous frame of each address, as far as a capture was read."""
+
+    def __init__(self) -> None:
+        self.first: dict[Address, Captured] = {}
+
+    def heed(self, claims: Iterable[Captured]) -> Mapping[Address, Captured]:
+        """Take in further claims, in order; all that is known then."""
+        for each in claims:
+            if each.claim.kind is Kind.GRATUITOUS:
+                self.first.setdefault(each.claim.address, each)
+        return self.first
 
 
 def spread(took: Iterable[int]) -> str:

@@ -1,5 +1,6 @@
 """The verdicts of the lab's story: good samples pass, and each planted bad one fails."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -168,7 +169,13 @@ def test_the_first_gratuitous_frame_of_each_address_counts() -> None:
         claimed(3, B, Kind.REQUEST),
         claimed(4, A, Kind.GRATUITOUS),
     ]
-    assert {address: each.at for address, each in findings.first_announced(seen).items()} == {A: 2}
+    announced = findings.Announced()
+    assert times(announced.heed(seen[:3])) == {A: 2}
+    assert times(announced.heed([*seen[3:], claimed(5, B, Kind.GRATUITOUS)])) == {A: 2, B: 5}
+
+
+def times(announced: Mapping[Address, Captured]) -> dict[Address, int]:
+    return {address: each.at for address, each in announced.items()}
 
 
 def test_a_finding_that_failed_is_said_in_a_sentence() -> None:
