@@ -21,7 +21,7 @@ from lbprovider.kube.client import PAGE, Client
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.lease import LeaderLease
 from lbprovider.kube.node_lease import NodeLease
-from lbprovider.kube.ports import Bookmark, Deleted, Unreadable
+from lbprovider.kube.ports import Bookmark, Changed, Deleted, Unreadable
 from lbprovider.kube.reflector import Reflector
 from lbprovider.lab.provider import CONTROLLER, SPEAKER
 from lbprovider.lab.provider import NAMESPACE as SYSTEM
@@ -144,11 +144,16 @@ def test_a_reflector_outlives_a_restart_of_the_api_server(server: Server, namesp
 
 def test_leadership_passes_on(server: Server, namespace: str) -> None:
     async def story(api: Client) -> None:
-        a, b = (LeaderLease(api, namespace=namespace, name="leader", identity=name) for name in "ab")
+        a, b = (
+            LeaderLease(
+                api, namespace=namespace, name="leader", identity=name, duration=3, renew_deadline=2, period=0.2
+            )
+            for name in "ab"
+        )
         await a.acquire()
         keeping = asyncio.create_task(a.keep())
         waiting = asyncio.create_task(b.acquire())
-        await asyncio.sleep(5)
+        await renewed(api, namespace, "leader", 20)  # longer than its duration: without them b would have it by then
         assert (a.held, waiting.done()) == (True, False)
         keeping.cancel()
         await a.release()
@@ -160,6 +165,19 @@ def test_leadership_passes_on(server: Server, namespace: str) -> None:
             await b.keep()
 
     server.use(story)
+
+
+async def renewed(api: Client, namespace: str, name: str, times: int) -> None:
+    """Until a Lease has changed that often."""
+    listed = await api.list(LEASES, namespace=namespace)
+    seen = 0
+    stream = api.watch(LEASES, listed.resource_version, namespace=namespace, field_selector=f"metadata.name={name}")
+    async with asyncio.timeout(60), aclosing(stream) as events:
+        async for event in events:
+            seen += isinstance(event, Changed)
+            if seen == times:
+                return
+    raise AssertionError(f"the watch ended after {seen} renewals")
 
 
 def test_a_speaker_registers_with_its_own_rights(server: Server) -> None:
