@@ -1,6 +1,6 @@
 """The real ``lbprovider lab``, ended by whatever ends programs, wherever it is: nothing of it may be left.
 
-Two run at a time, and each as long as it takes to get where it is to be ended.
+Four run at a time, for a lab mostly waits, and each as long as it takes to get where it is to be ended.
 """
 
 import concurrent.futures
@@ -26,7 +26,7 @@ from tests.e2e.rig.report import Report
 from tests.fakes.sandboxes import Run, machine, sandboxed
 
 LAB: Final = [str(command()), "lab"]
-AT_A_TIME: Final = 2
+AT_A_TIME: Final = 4
 MOMENTS: Final = 20
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE: Final = 120.0
