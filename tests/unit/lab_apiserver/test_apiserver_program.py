@@ -21,7 +21,7 @@ from lbprovider.lab.apiserver.home import Home
 from lbprovider.lab.apiserver.server import furnish
 from lbprovider.lab.apiserver.store import Object, Store
 from lbprovider.lab.process import Process
-from lbprovider.lab.waiting import until
+from lbprovider.lab.waiting import PATIENCE, until
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 ANYWHERE = ("--listen", "127.0.0.1:0")
@@ -161,7 +161,7 @@ def test_a_watch_gets_bookmarks_and_ends_with_one(place: Home) -> None:
                 assert mark["object"]["metadata"]["resourceVersion"] == version
         store.close()
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
 
 
 def test_the_servers_end_cuts_watches(place: Home) -> None:
@@ -180,4 +180,4 @@ def test_the_servers_end_cuts_watches(place: Home) -> None:
                 await response.content.readline()
         store.close()
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
