@@ -258,11 +258,11 @@ class Store:
         """
         token = object()
         self._listeners[resource][token] = listener
-        return lambda: void(self._listeners[resource].pop(token, None))
 
+        def end() -> None:
+            self._listeners[resource].pop(token, None)
 
-def void(_: object) -> None:
-    """Nothing."""
+        return end
 
 
 def _entry(key: Key, version: int, value: Mapping[str, Any]) -> Entry:
