@@ -141,7 +141,7 @@ class Lab:
         for each in self.lan.nodes.values():
             self.admin.patch_status(objects.NODES, each.name, objects.node_status(each, dt.datetime.now(dt.UTC)))
         self.until(self._established, "the API server serves our kinds")
-        period = objects.period(self.settings.nodes)
+        period = objects.period(self.settings.nodes, self.settings.addresses)
         if period is not None:
             self.admin.create(objects.segment([LAN4, LAN6], period))
 

@@ -28,6 +28,8 @@ _ROOM4: Final = 50
 _RANGE6: Final = f"{LAN6[0x1000]}-{LAN6[0xFFFF]}"
 _DATAGRAMS: Final = 3000
 """Heartbeats in a second, of all nodes together, that leave a machine of two cores time for anything else."""
+_A_SERVICE: Final = 0.05
+"""Milliseconds that each Service adds, beyond the thousand that the default period has time for."""
 LABEL: Final = "web"
 """What stands behind the lab's Services: ``app: web``."""
 NAMESPACE: Final = "default"
@@ -112,9 +114,9 @@ def _ours(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def period(nodes: int) -> int | None:
-    """The heartbeat period, in milliseconds, that lets one machine be so many nodes; None where the default does."""
-    wish = math.ceil(nodes * (nodes - 1) * 1000 / _DATAGRAMS)
+def period(nodes: int, services: int) -> int | None:
+    """The heartbeat period, in milliseconds, that lets one machine be all of the lab; None where the default does."""
+    wish = math.ceil(max(nodes * (nodes - 1) * 1000 / _DATAGRAMS, services * _A_SERVICE))
     return wish if wish > DEFAULT_PERIOD // NS_PER_MS else None
 
 

@@ -56,8 +56,9 @@ def test_a_service_is_dual_stack_when_asked() -> None:
 
 
 def test_large_labs_beat_more_slowly_and_small_ones_as_any_cluster() -> None:
-    assert [objects.period(nodes) for nodes in (1, 3, 12)] == [None, None, None]
-    assert [objects.period(nodes) for nodes in (13, MOST_NODES)] == [52, 200]
+    assert [objects.period(nodes, 2) for nodes in (1, 3, 12)] == [None, None, None]
+    assert [objects.period(nodes, 2) for nodes in (13, MOST_NODES)] == [52, 200]
+    assert [objects.period(3, services) for services in (1000, 1001, MOST_ADDRESSES)] == [None, 51, 250]
 
 
 def test_a_segment_is_named_as_its_speakers_name_it() -> None:
