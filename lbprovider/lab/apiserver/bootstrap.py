@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.allocating import NETWORKS
 from lbprovider.lab.apiserver.kinds import Kind
+from lbprovider.lab.apiserver.services.allocating import NETWORKS
 from lbprovider.lab.apiserver.store import Key, Object, Store
 
 _NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")

@@ -15,19 +15,23 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from lbprovider.lab.apiserver import bodies, documents, kinds, negotiating, reviews, statuses, tables
+from lbprovider.lab.apiserver import kinds, statuses
+from lbprovider.lab.apiserver.access import reviews
+from lbprovider.lab.apiserver.access.authentication import Authenticator, User
+from lbprovider.lab.apiserver.access.authorization import Authorizer
+from lbprovider.lab.apiserver.access.impersonation import impersonated
 from lbprovider.lab.apiserver.asked import Asked, parse
-from lbprovider.lab.apiserver.authentication import Authenticator, User
-from lbprovider.lab.apiserver.authorization import Authorizer
-from lbprovider.lab.apiserver.deleting import POLICIES, Deleter, Deletion
-from lbprovider.lab.apiserver.impersonation import impersonated
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.reading import Reader, list_body
-from lbprovider.lab.apiserver.registration import Served
+from lbprovider.lab.apiserver.publishing import documents, negotiating
+from lbprovider.lab.apiserver.reading.lists import Reader, list_body
+from lbprovider.lab.apiserver.reading.watching import BOOKMARK_SECONDS, Watch
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Key, Object, Store
-from lbprovider.lab.apiserver.watching import BOOKMARK_SECONDS, Watch
-from lbprovider.lab.apiserver.writing import Write, Writer
+from lbprovider.lab.apiserver.tables import printing as tables
+from lbprovider.lab.apiserver.writing import bodies
+from lbprovider.lab.apiserver.writing.deleter import POLICIES, Deleter, Deletion
+from lbprovider.lab.apiserver.writing.writer import Write, Writer
 
 MAX_BODY: Final = 3 << 20
 """Bytes of a request's body, as a kube-apiserver takes them."""

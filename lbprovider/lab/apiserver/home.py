@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from lbprovider.lab import pki
-from lbprovider.lab.apiserver.authentication import ACCOUNT_PREFIX, Account, read_users, sign
+from lbprovider.lab.apiserver.access.authentication import ACCOUNT_PREFIX, Account, read_users, sign
 
 ADMIN: Final = "admin"
 USERS: Final[Mapping[str, Sequence[str]]] = {ADMIN: ("system:masters",), "system:kube-proxy": ()}

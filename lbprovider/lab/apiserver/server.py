@@ -14,19 +14,19 @@ from aiohttp import web
 
 from lbprovider.errors import HostError
 from lbprovider.lab.apiserver import bootstrap
-from lbprovider.lab.apiserver.allocating import Allocator
-from lbprovider.lab.apiserver.authentication import Authenticator, read_users
-from lbprovider.lab.apiserver.authorization import Authorizer
-from lbprovider.lab.apiserver.deleting import Deleter
+from lbprovider.lab.apiserver.access.authentication import Authenticator, read_users
+from lbprovider.lab.apiserver.access.authorization import Authorizer
+from lbprovider.lab.apiserver.access.reviews import rfc3339
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.handling import MAX_BODY, Handler, Rooms
 from lbprovider.lab.apiserver.home import Home
-from lbprovider.lab.apiserver.reading import Reader
-from lbprovider.lab.apiserver.registration import Served
-from lbprovider.lab.apiserver.reviews import rfc3339
-from lbprovider.lab.apiserver.rules import Rules
-from lbprovider.lab.apiserver.services import Registry
+from lbprovider.lab.apiserver.reading.lists import Reader
+from lbprovider.lab.apiserver.services.allocating import Allocator
+from lbprovider.lab.apiserver.services.registry import Registry
 from lbprovider.lab.apiserver.store import Store
-from lbprovider.lab.apiserver.writing import Writer
+from lbprovider.lab.apiserver.writing.deleter import Deleter
+from lbprovider.lab.apiserver.writing.rules import Rules
+from lbprovider.lab.apiserver.writing.writer import Writer
 from lbprovider.net import listeners
 
 _IDLE = 3600.0

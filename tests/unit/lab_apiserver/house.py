@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lbprovider.lab.apiserver import bootstrap, kinds
-from lbprovider.lab.apiserver.allocating import Allocator
-from lbprovider.lab.apiserver.bodies import Options
-from lbprovider.lab.apiserver.deleting import Deleter, Deletion
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.registration import Served
-from lbprovider.lab.apiserver.rules import Rules
-from lbprovider.lab.apiserver.services import Registry
+from lbprovider.lab.apiserver.services.allocating import Allocator
+from lbprovider.lab.apiserver.services.registry import Registry
 from lbprovider.lab.apiserver.store import Key, Object, Store
-from lbprovider.lab.apiserver.writing import Write, Writer
+from lbprovider.lab.apiserver.writing.bodies import Options
+from lbprovider.lab.apiserver.writing.deleter import Deleter, Deletion
+from lbprovider.lab.apiserver.writing.rules import Rules
+from lbprovider.lab.apiserver.writing.writer import Write, Writer
 
 NOW = "2026-01-01T00:00:00Z"
 LATER = "2026-01-01T00:00:09Z"

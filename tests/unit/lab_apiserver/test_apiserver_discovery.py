@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import discovery, kinds, openapi
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.kinds import VERBS, Kind
+from lbprovider.lab.apiserver.publishing import discovery, openapi
 
 POOL: Final = Kind(
     group="lbprovider.io",

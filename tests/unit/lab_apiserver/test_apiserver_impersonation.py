@@ -2,9 +2,9 @@
 
 import pytest
 
+from lbprovider.lab.apiserver.access.authentication import User
+from lbprovider.lab.apiserver.access.impersonation import impersonated
 from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.authentication import User
-from lbprovider.lab.apiserver.impersonation import impersonated
 from lbprovider.lab.apiserver.statuses import Refusal
 
 ADMIN = User("admin", ("system:masters", "system:authenticated"))

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from lbprovider.lab.apiserver.durations import duration, since
-from lbprovider.lab.apiserver.jsonpath import Path, printed
+from lbprovider.lab.apiserver.tables.durations import duration, since
+from lbprovider.lab.apiserver.tables.jsonpath import Path, printed
 
 NOW: Final = dt.datetime(2026, 11, 21, 8, 42, tzinfo=dt.UTC).timestamp()
 MINUTE, HOUR, DAY = 60, 3600, 86400

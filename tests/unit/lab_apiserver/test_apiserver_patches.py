@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver import patches
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.writing import patches
 
 BROKEN = "the server rejected our request due to an error in our request"
 SERVICE: dict[str, Any] = {

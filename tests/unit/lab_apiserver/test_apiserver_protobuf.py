@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver.protobuf import UnknownKind, Unreadable, decode
+from lbprovider.lab.apiserver.writing.protobuf import UnknownKind, Unreadable, decode
 
 SERVICE = base64.b64decode(
     "azhzAAoNCgJ2MRIHU2VydmljZRKLAQocCgF3EgAaAWEiACoAMgA4AEIAWggKA2FwcBIBdxJnChsKBzgwLTgwODASA1RDUBhQIgcIABCQPxoAKAAKIgoJ"

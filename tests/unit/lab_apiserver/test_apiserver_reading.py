@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.reading import SNAPSHOT_SECONDS, SNAPSHOTS, Page, Reader, list_body
+from lbprovider.lab.apiserver.reading.lists import SNAPSHOT_SECONDS, SNAPSHOTS, Page, Reader, list_body
 from lbprovider.lab.apiserver.statuses import Refusal
 from tests.unit.lab_apiserver.house import House, gadget, lease
 

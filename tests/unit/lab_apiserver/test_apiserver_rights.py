@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.asked import Asked, parse
-from lbprovider.lab.apiserver.authentication import (
+from lbprovider.lab.apiserver.access.authentication import (
     ANONYMOUS,
     NOBODY,
     Account,
@@ -13,7 +12,8 @@ from lbprovider.lab.apiserver.authentication import (
     read_users,
     sign,
 )
-from lbprovider.lab.apiserver.authorization import Authorizer
+from lbprovider.lab.apiserver.access.authorization import Authorizer
+from lbprovider.lab.apiserver.asked import Asked, parse
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Object
 from tests.unit.lab_apiserver.house import House

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver import validation
-from lbprovider.lab.apiserver.schema import Schema
-from lbprovider.lab.apiserver.validation import UNCHECKED
+from lbprovider.lab.apiserver.custom import validation
+from lbprovider.lab.apiserver.custom.schema import Schema
+from lbprovider.lab.apiserver.custom.validation import UNCHECKED
 
 CRDS: Final = Path(__file__).parents[3] / "config" / "crd"
 PROPERTIES: Final[dict[str, Any]] = {

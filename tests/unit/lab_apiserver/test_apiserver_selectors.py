@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver import kinds, selectors, syntax
+from lbprovider.lab.apiserver import kinds, syntax
+from lbprovider.lab.apiserver.reading import selectors
 from lbprovider.lab.apiserver.statuses import Refusal
 
 INTEGER = "for 'Gt', 'Lt' operators, the value must be an integer"

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.allocating import NETWORKS, NODE_PORTS, Allocator, Unallocated
+from lbprovider.lab.apiserver.services.allocating import NETWORKS, NODE_PORTS, Allocator, Unallocated
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Object
 from tests.unit.lab_apiserver.house import House

@@ -1,7 +1,8 @@
 import pytest
 
-from lbprovider.lab.apiserver import kinds, shapes
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.lab.apiserver.writing import shapes
 
 SERVICE: Object = {
     "metadata": {"name": "web", "labels": {"a": "b"}},

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver import kinds, strategic
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.writing import strategic
 
 Object = dict[str, Any]
 

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import pytest
 
-from lbprovider.lab.apiserver import kinds, tables
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.tables import printing as tables
 
 Object = dict[str, Any]
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from lbprovider.lab.apiserver import kinds
+from lbprovider.lab.apiserver.reading.watching import BACKLOG_BYTES, Watch
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Object
-from lbprovider.lab.apiserver.watching import BACKLOG_BYTES, Watch
 from tests.unit.lab_apiserver.house import House, lease
 
 LEASE = kinds.LEASE

@@ -9,9 +9,10 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from lbprovider.lab.apiserver import discovery, negotiating, openapi, statuses
+from lbprovider.lab.apiserver import statuses
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.registration import Served
+from lbprovider.lab.apiserver.publishing import discovery, negotiating, openapi
 
 VERSION: Final = "v1.35.4+lab"
 _VERSION: Final = {

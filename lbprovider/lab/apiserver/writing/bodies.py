@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from lbprovider.lab.apiserver import protobuf, shapes
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.metadata import quoted
-from lbprovider.lab.apiserver.registration import Served
 from lbprovider.lab.apiserver.statuses import INVALID, NOT_SUPPORTED, Cause, Refusal, bad_request, invalid, unsupported
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.lab.apiserver.writing import protobuf, shapes
 
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from lbprovider.lab.apiserver.allocating import NETWORKS, Allocator, NodePort, Unallocated, node_ports
 from lbprovider.lab.apiserver.metadata import wrong
+from lbprovider.lab.apiserver.services.allocating import NETWORKS, Allocator, NodePort, Unallocated, node_ports
 from lbprovider.lab.apiserver.statuses import Cause
 from lbprovider.lab.apiserver.store import Object
 

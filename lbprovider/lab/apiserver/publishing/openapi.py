@@ -13,8 +13,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import patches
 from lbprovider.lab.apiserver.kinds import Kind
+from lbprovider.lab.apiserver.writing import patches
 
 V2: Final = b"\x0a\x032.0"
 """What is at ``/openapi/v2``: the protobuf of a document that says its version (``swagger``, field 1) and no more."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lbprovider.lab.apiserver import syntax
 from lbprovider.lab.apiserver.metadata import quoted, required, wrong
-from lbprovider.lab.apiserver.services import (
+from lbprovider.lab.apiserver.services.registry import (
     HEADLESS,
     family_of,
     is_headless,

@@ -6,9 +6,9 @@ import datetime as dt
 from typing import Final
 
 from lbprovider.lab.apiserver import statuses
+from lbprovider.lab.apiserver.access.authentication import ISSUER, Authenticator, User
+from lbprovider.lab.apiserver.access.authorization import Authorizer
 from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.authentication import ISSUER, Authenticator, User
-from lbprovider.lab.apiserver.authorization import Authorizer
 from lbprovider.lab.apiserver.metadata import quoted
 from lbprovider.lab.apiserver.statuses import Cause
 from lbprovider.lab.apiserver.store import Object

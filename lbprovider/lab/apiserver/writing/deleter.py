@@ -11,9 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import kinds, registration, statuses
+from lbprovider.lab.apiserver import kinds, statuses
+from lbprovider.lab.apiserver.custom import registration
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.registration import Served
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Event, Key, Object, Store
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import jsonpath
-from lbprovider.lab.apiserver.columns import Cell, Column, Object
-from lbprovider.lab.apiserver.durations import INVALID, UNKNOWN, since
-from lbprovider.lab.apiserver.jsonpath import Path
+from lbprovider.lab.apiserver.tables import jsonpath
+from lbprovider.lab.apiserver.tables.builtin import Cell, Column, Object
+from lbprovider.lab.apiserver.tables.durations import INVALID, UNKNOWN, since
+from lbprovider.lab.apiserver.tables.jsonpath import Path
 
 
 def described(columns: Iterable[Object]) -> Iterable[Column]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import columns as built_in
-from lbprovider.lab.apiserver import custom_columns
-from lbprovider.lab.apiserver.columns import Column
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.tables import builtin as built_in
+from lbprovider.lab.apiserver.tables import custom as custom_columns
+from lbprovider.lab.apiserver.tables.builtin import Column
 
 API_VERSION: Final = "meta.k8s.io/v1"
 

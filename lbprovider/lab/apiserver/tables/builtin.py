@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.durations import UNKNOWN, since
 from lbprovider.lab.apiserver.kinds import Kind
+from lbprovider.lab.apiserver.tables.durations import UNKNOWN, since
 
 Object = Mapping[str, Any]
 Cell = Callable[[Object, float], Any]

@@ -13,7 +13,7 @@ import msgspec
 from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.asked import flag
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.reading import Matches, bad_version, matching, number
+from lbprovider.lab.apiserver.reading.lists import Matches, bad_version, matching, number
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Event, Expired, Store
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import kinds
+from lbprovider.lab.apiserver.access.authentication import User
 from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.authentication import User
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Event, Store
 

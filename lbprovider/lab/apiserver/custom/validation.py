@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lbprovider.lab.apiserver import statuses
+from lbprovider.lab.apiserver.custom.structural import MISSING, Node, child, said
 from lbprovider.lab.apiserver.statuses import Cause
-from lbprovider.lab.apiserver.structural import MISSING, Node, child, said
 
 UNCHECKED: Final = Cause(
     "<nil>",

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.authentication import (
+from lbprovider.lab.apiserver.access.authentication import (
     ACCOUNT_PREFIX,
     ANONYMOUS,
     AUTHENTICATED,
     UNAUTHENTICATED,
     User,
 )
+from lbprovider.lab.apiserver.asked import Asked
 from lbprovider.lab.apiserver.statuses import bad_request
 
 USER: Final = "impersonate-user"

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from lbprovider.lab.apiserver import selectors, statuses
+from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.metadata import quoted
+from lbprovider.lab.apiserver.reading import selectors
 from lbprovider.lab.apiserver.statuses import FORBIDDEN, NOT_SUPPORTED, Cause, Refusal
 from lbprovider.lab.apiserver.store import Entry, Key, Object, Store
 

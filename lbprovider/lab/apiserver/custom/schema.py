@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import validation
+from lbprovider.lab.apiserver.custom import validation
+from lbprovider.lab.apiserver.custom.structural import MISSING, Node, child, compiled
 from lbprovider.lab.apiserver.statuses import Cause
-from lbprovider.lab.apiserver.structural import MISSING, Node, child, compiled
 
 _IDENTITY: Final = ("apiVersion", "kind", "metadata")
 """What each object has without its schema saying so; looked at elsewhere."""

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import bodies, kinds, metadata, patches, statuses, strategic
-from lbprovider.lab.apiserver.bodies import Options
-from lbprovider.lab.apiserver.deleting import Deleter
+from lbprovider.lab.apiserver import kinds, metadata, statuses
+from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.registration import Served
-from lbprovider.lab.apiserver.rules import Rule, Rules
-from lbprovider.lab.apiserver.services import Unacceptable
+from lbprovider.lab.apiserver.services.registry import Unacceptable
 from lbprovider.lab.apiserver.statuses import Cause, Refusal
 from lbprovider.lab.apiserver.store import Entry, Key, Object, Store
+from lbprovider.lab.apiserver.writing import bodies, patches, strategic
+from lbprovider.lab.apiserver.writing.bodies import Options
+from lbprovider.lab.apiserver.writing.deleter import Deleter
+from lbprovider.lab.apiserver.writing.rules import Rule, Rules
 
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"

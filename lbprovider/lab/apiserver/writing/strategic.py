@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import kinds, patches
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.lab.apiserver.writing import patches
 
 _PATCH: Final = "$patch"
 _RETAIN: Final = "$retainKeys"

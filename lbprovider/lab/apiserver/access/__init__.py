@@ -1,0 +1,1 @@
+"""Who asks, and may they: tokens, RBAC, acting as another user, and the reviews that answer such questions."""

@@ -1,0 +1,1 @@
+"""Lists in pages, watches, and the selectors of both."""

@@ -1,0 +1,1 @@
+"""From a request's body to what is stored: decoding, patches, the rules of each kind, deletion."""
