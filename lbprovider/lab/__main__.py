@@ -9,8 +9,8 @@ from lbprovider.errors import LbproviderError
 from lbprovider.lab import running, sandbox
 from lbprovider.lab.cluster import Lab
 from lbprovider.lab.keep import keep
-from lbprovider.lab.story import Story
-from lbprovider.lab.telling import Teller, console
+from lbprovider.lab.story.chapters import Story
+from lbprovider.lab.story.telling import Teller, console
 from lbprovider.settings import LabSettings
 from lbprovider.telemetry import configure_logging
 

@@ -22,7 +22,7 @@ from lbprovider.kube.access import in_cluster
 from lbprovider.lab import node, objects, provider, shipped
 from lbprovider.lab.admin import Admin
 from lbprovider.lab.apiserver import home
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import CONTROL, LAN4, LAN6, Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import API_PORT, NAMESPACE

@@ -8,10 +8,10 @@ from shutil import which
 from typing import Final, NoReturn
 
 from lbprovider.errors import LbproviderError
-from lbprovider.lab.arrival import TITLE, Arrival, Given
 from lbprovider.lab.cluster import Lab
 from lbprovider.lab.provider import command
-from lbprovider.lab.telling import Teller
+from lbprovider.lab.story.arrival import TITLE, Arrival, Given
+from lbprovider.lab.story.telling import Teller
 
 _LOOK: Final = 0.5
 """Seconds between looks at whether every program runs."""

@@ -25,9 +25,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Final, Self
 
-from lbprovider.lab.capture import Capture
-from lbprovider.lab.frames import Address
-from lbprovider.lab.prober import PERIOD, Prober
+from lbprovider.lab.eyes.capture import Capture
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.prober import PERIOD, Prober
 from lbprovider.lab.process import Process, started
 from lbprovider.net import namespaces
 from lbprovider.net.namespaces import Namespace

@@ -25,7 +25,7 @@ from lbprovider.kube.access import in_cluster
 from lbprovider.kube.client import Client
 from lbprovider.kube.ports import Unreadable
 from lbprovider.kube.reflector import Reflector
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.webserver import PORT, WebServer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.net.namespaces import Namespace
 
 _MOST: Final = 64 << 10

@@ -19,7 +19,7 @@ import pytest
 
 from lbprovider.lab import node as datapath
 from lbprovider.lab import provider, visitor, webserver
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import CONTROL, Lan, LanNode
 from lbprovider.lab.process import Process
 from lbprovider.net.nftables import KernelForwards

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lbprovider.lab.eyes import Eyes
-from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS
+from lbprovider.lab.eyes.both import Eyes
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
 from lbprovider.net import namespaces
 from tests.e2e.rig import nodes, ours, planted, services

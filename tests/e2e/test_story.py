@@ -10,9 +10,9 @@ import pytest
 
 from lbprovider.api.names import object_name
 from lbprovider.election.segment import DEFAULT_PERIOD, PERIODS_PER_HOLD
-from lbprovider.lab.eyes import Eyes
-from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS
+from lbprovider.lab.eyes.both import Eyes
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.judge import MS
 from lbprovider.lab.process import Process
 from tests.e2e.rig import ours, services
 from tests.e2e.rig.backends import Pod

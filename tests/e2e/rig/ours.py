@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from lbprovider.api.names import API_VERSION, object_name
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.provider import (
     CONTROLLER,
     NAMESPACE,

@@ -2,7 +2,7 @@
 
 import itertools
 
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import Lan
 from lbprovider.lab.process import Process
 from tests.e2e.rig.python import program

@@ -8,7 +8,7 @@ import argparse
 import time
 from ipaddress import ip_address
 
-from lbprovider.lab.frames import answer, asked
+from lbprovider.lab.eyes.frames import answer, asked
 from lbprovider.net.tap import Tap, hurry
 
 _SECOND = 1_000_000_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lbprovider.lab import visitor
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from tests.e2e.rig import backends
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.cluster import Cluster

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.python import program
 from tests.e2e.rig.services import PORT

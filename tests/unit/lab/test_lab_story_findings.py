@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from lbprovider.lab import findings
-from lbprovider.lab.capture import Captured
-from lbprovider.lab.frames import Address, Claim, Kind
-from lbprovider.lab.judge import MS, Contest, Reply, Samples, Sent, Verdict, judge
+from lbprovider.lab.eyes.capture import Captured
+from lbprovider.lab.eyes.frames import Address, Claim, Kind
+from lbprovider.lab.eyes.judge import MS, Contest, Reply, Samples, Sent, Verdict, judge
+from lbprovider.lab.story import findings
 
 HOLD = 250 * MS
 PERIOD = 2 * MS

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from lbprovider.lab.findings import Finding
-from lbprovider.lab.telling import Teller
+from lbprovider.lab.story.findings import Finding
+from lbprovider.lab.story.telling import Teller
 
 GOOD = Finding("SIGKILL", "silence", "231 ms", "≤ 500 ms", ok=True)
 BAD = Finding("SIGKILL", "two MACs answer", "3 times, up to 12 ms", "0 ms", ok=False)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from lbprovider.errors import HostError
-from lbprovider.lab.frames import Address
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.visitor import Answer, fetch
 from lbprovider.lab.webserver import WebServer
 from lbprovider.net.namespaces import Namespace

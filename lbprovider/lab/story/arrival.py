@@ -14,12 +14,13 @@ from typing import Final, TypeVar
 
 from lbprovider.api import resources
 from lbprovider.api.core import Service
-from lbprovider.lab import findings, objects, visitor
-from lbprovider.lab.capture import Capture, Captured
+from lbprovider.lab import objects, visitor
 from lbprovider.lab.cluster import Lab
-from lbprovider.lab.findings import Finding, milliseconds
-from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS
+from lbprovider.lab.eyes.capture import Capture, Captured
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.judge import MS
+from lbprovider.lab.story import findings
+from lbprovider.lab.story.findings import Finding, milliseconds
 
 K = TypeVar("K")
 V = TypeVar("V")

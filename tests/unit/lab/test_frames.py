@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from lbprovider.lab.frames import Kind, answer, asked, claim, question
+from lbprovider.lab.eyes.frames import Kind, answer, asked, claim, question
 
 MINE, THEIRS = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 TARGET4, ASKER4 = ip_address("198.51.100.240"), ip_address("198.51.100.100")

@@ -2,8 +2,8 @@
 
 import time
 
-from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS, Contest, Reply, Verdict, interleaved, judge
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.judge import MS, Contest, Reply, Verdict, interleaved, judge
 from lbprovider.lab.lan import Lan
 from lbprovider.lab.waiting import PATIENCE, until
 

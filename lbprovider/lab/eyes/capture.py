@@ -1,6 +1,6 @@
 """A passive capture of a LAN: every ARP and Neighbor Discovery frame that passes the switch, in a pcap file.
 
-``python -m lbprovider.lab.capture`` is the program, in the switch's namespace on the bridge in promiscuous mode;
+``python -m lbprovider.lab.eyes.capture`` is the program, in the switch's namespace on the bridge in promiscuous mode;
 :class:`Capture` starts it and reads the file: for an address, who claimed it when. The prober sees what answers come
 to one client; this sees also what nobody asked for.
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from lbprovider.lab.frames import Address, Claim, Kind, claim
-from lbprovider.lab.judge import MS, Reply
+from lbprovider.lab.eyes.frames import Address, Claim, Kind, claim
+from lbprovider.lab.eyes.judge import MS, Reply
 from lbprovider.lab.process import Process
 from lbprovider.net.namespaces import Namespace
 from lbprovider.net.tap import Tap, hurry
@@ -96,7 +96,7 @@ class Capture:
         return tuple(Captured(at, each) for at, each in said if each is not None and each.address == address)
 
     def replies(self, address: Address) -> tuple[Reply, ...]:
-        """The answers alone, for :func:`lbprovider.lab.judge.interleaved`."""
+        """The answers alone, for :func:`lbprovider.lab.eyes.judge.interleaved`."""
         return tuple(Reply(each.at, each.claim.mac) for each in self.claims(address) if each.claim.kind is Kind.REPLY)
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from lbprovider.lab.judge import MS, PATIENCE, Reply, Samples, Sent, contests, interleaved, judge, unanswered
+from lbprovider.lab.eyes.judge import MS, PATIENCE, Reply, Samples, Sent, contests, interleaved, judge, unanswered
 
 PERIOD = 2
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"

@@ -1,7 +1,7 @@
 """What the lab's story found, set against what it should be. Pure: nothing here looks at a clock or a cluster.
 
-Times are nanoseconds of the monotonic clock. What was seen comes from :mod:`lbprovider.lab.judge`, which takes into
-account how late the prober itself was: a machine that stands still for a while makes no finding fail.
+Times are nanoseconds of the monotonic clock. What was seen comes from :mod:`lbprovider.lab.eyes.judge`, which takes
+into account how late the prober itself was: a machine that stands still for a while makes no finding fail.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lbprovider.lab.capture import Captured
-from lbprovider.lab.frames import Address, Kind
-from lbprovider.lab.judge import MS, Contest, Reply, Verdict
+from lbprovider.lab.eyes.capture import Captured
+from lbprovider.lab.eyes.frames import Address, Kind
+from lbprovider.lab.eyes.judge import MS, Contest, Reply, Verdict
 
 GONE: Final = 2000 * MS
 """How long an address may still be answered for after its Service was deleted."""

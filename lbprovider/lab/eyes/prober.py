@@ -1,9 +1,9 @@
 """The client's eyes: asks for one address again and again, and writes down every reply.
 
-``python -m lbprovider.lab.prober`` is the program that does it, in the client's namespace: one broadcast ARP request
-(or multicast Neighbor Solicitation) a period, from a packet socket, so that no cache of the kernel stands between.
-:class:`Prober` starts it and reads what it writes: JSON lines, ``{"sent": ns, "due": ns}`` and
-``{"reply": mac, "at": ns}``, nanoseconds of the monotonic clock. What it means is for :mod:`lbprovider.lab.judge`.
+``python -m lbprovider.lab.eyes.prober`` is the program that does it, in the client's namespace: one broadcast ARP
+request (or multicast Neighbor Solicitation) a period, from a packet socket, so that no cache of the kernel stands
+between. :class:`Prober` starts it and reads what it writes: JSON lines, ``{"sent": ns, "due": ns}`` and
+``{"reply": mac, "at": ns}``, nanoseconds of the monotonic clock. What it means is for :mod:`lbprovider.lab.eyes.judge`.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from lbprovider.lab.frames import Address, claim, question
-from lbprovider.lab.judge import MS, Reply, Samples, Sent
+from lbprovider.lab.eyes.frames import Address, claim, question
+from lbprovider.lab.eyes.judge import MS, Reply, Samples, Sent
 from lbprovider.lab.process import Process
 from lbprovider.net.namespaces import Namespace
 from lbprovider.net.tap import Tap, hurry

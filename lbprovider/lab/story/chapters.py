@@ -1,7 +1,7 @@
 """The lab's story: a Service gets its address and answers; then one fault after the other, and what a client saw.
 
-Each chapter leaves the lab whole, says what happens as it happens, and gives :class:`~lbprovider.lab.findings.Finding`;
-what is good enough is judged there, not here.
+Each chapter leaves the lab whole, says what happens as it happens, and gives
+:class:`~lbprovider.lab.story.findings.Finding`; what is good enough is judged there, not here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Final
 
 from lbprovider.api.names import object_name
 from lbprovider.errors import LbproviderError
-from lbprovider.lab import findings
-from lbprovider.lab.arrival import TITLE, Arrival, listed
 from lbprovider.lab.cluster import Lab
-from lbprovider.lab.eyes import Eyes
-from lbprovider.lab.findings import Finding, milliseconds
-from lbprovider.lab.frames import Address
-from lbprovider.lab.judge import MS
-from lbprovider.lab.telling import Teller
+from lbprovider.lab.eyes.both import Eyes
+from lbprovider.lab.eyes.frames import Address
+from lbprovider.lab.eyes.judge import MS
+from lbprovider.lab.story import findings
+from lbprovider.lab.story.arrival import TITLE, Arrival, listed
+from lbprovider.lab.story.findings import Finding, milliseconds
+from lbprovider.lab.story.telling import Teller
 
 MAJORITY: Final = 3
 """The least number of nodes that leaves a majority when one dies."""

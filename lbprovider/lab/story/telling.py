@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lbprovider.lab.findings import Finding
+from lbprovider.lab.story.findings import Finding
 
 _WIDTH = 120
 """Columns of the table where there is no terminal to fit it to."""
