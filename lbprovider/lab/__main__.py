@@ -1,6 +1,7 @@
 """The inner process of ``lbprovider lab``, in its sandbox: builds the lab, and tells its story or keeps it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -54,7 +55,10 @@ def main() -> None:
         sys.stderr.write(f"lbprovider: {error}\n")
     except OSError as error:
         sys.stderr.write(f"lbprovider: this machine refuses what the lab needs: {error}\n")
-    sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: that waits for threads, and an interrupt may have left one behind that nobody ends any more.
+    os._exit(status)
 
 
 if __name__ == "__main__":

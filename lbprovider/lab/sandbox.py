@@ -37,6 +37,10 @@ __all__ = ["check", "run", "settle"]
 GRACE: Final = 15.0
 """Seconds that the inner process has to end in order."""
 
+LAST: Final = 5.0
+"""Seconds after its interruption that the inner process has of itself: an interrupt comes anywhere, also where somebody
+swallows it or is left waiting for ever."""
+
 _INNER: Final = (sys.executable, "-m", "lbprovider.lab")
 SAME_KEYPRESS: Final = 0.5
 """Seconds in which a second SIGINT is the first one again, passed on by a wrapper that got it from the terminal too."""
@@ -195,7 +199,8 @@ def settle(lifeline: int) -> None:
     """Make the sandbox a place to live in, as the inner process's first act, before any thread of its own.
 
     From here on ``/run/netns`` is the sandbox's own, ``lo`` is up, and the end of the lifeline, SIGTERM and SIGHUP
-    are the same KeyboardInterrupt in the main thread as SIGINT. It returns in a child: the process that called it is
+    are the same KeyboardInterrupt in the main thread as SIGINT; :data:`LAST` seconds after the end of the lifeline the
+    process ends in any case. It returns in a child: the process that called it is
     pid 1, whose duties (taking in orphans, which no program that waits for its own children may do by the way) are
     all that is left to it; it ends with the child's exit status.
 
@@ -222,6 +227,8 @@ def _interrupt_at_end(lifeline: int, main_thread: int) -> None:
     while os.read(lifeline, 1):
         pass  # nobody writes into it
     signal.pthread_kill(main_thread, signal.SIGINT)  # unlike _thread.interrupt_main, it wakes a system call
+    time.sleep(LAST)
+    os._exit(_BY_SIGNAL + signal.SIGINT)  # and the kernel ends all that it has started
 
 
 def _bury_until(child: int) -> NoReturn:

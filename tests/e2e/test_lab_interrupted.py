@@ -21,7 +21,7 @@ import pytest
 from lbprovider.errors import HostError
 from lbprovider.lab import sandbox
 from lbprovider.lab.provider import command
-from lbprovider.lab.waiting import until
+from lbprovider.lab.waiting import Late, until
 from tests.e2e.rig.report import Report
 from tests.fakes.sandboxes import Run, machine, sandboxed
 
@@ -129,8 +129,11 @@ def _try(end: End, directory: Path) -> str:
         if ran:
             end.act(made)
         status = made.wait(PATIENCE)
-        until(lambda: not made.left(), "nothing of it runs", within=10)
         wrong = [f"status {status}"] if ran and not end.wanted(status) else []
+        try:
+            until(lambda: not made.left(), "nothing of it runs", within=10)
+        except Late:
+            wrong += [f"left: {made.running()}"]
         wrong += ["it ended by itself, too soon"] if not ran and LAST not in made.text else []
         wrong += ["it was not ended in order"] if "is killed" in made.text else []
         wrong += ["a traceback"] if "Traceback" in made.text and made.pinned else []

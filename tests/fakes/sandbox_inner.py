@@ -46,6 +46,9 @@ class Inner:
             except KeyboardInterrupt:
                 _say("no")
 
+    def deaf(self) -> None:
+        self.stubborn()
+
     def facts(self) -> None:
         facts = {
             "arguments": self.words[1:],
@@ -102,6 +105,8 @@ def main() -> None:
     parser.add_argument("--lifeline-fd", type=int)
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
+    if arguments.words[0] == "deaf":
+        sandbox.LAST = 0.2  # type: ignore[misc]  # as a test of that bound needs it
     sandbox.settle(arguments.lifeline_fd)
     getattr(Inner(arguments), arguments.words[0])()
 

@@ -124,6 +124,14 @@ class Run:
                         found.add(pid)
         return sorted(found - {self.process.pid})
 
+    def running(self) -> list[str]:
+        """The command lines of what is left."""
+        found = []
+        for pid in self.left():
+            with contextlib.suppress(OSError):  # it has just ended
+                found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return found
+
     def _marked(self) -> Iterator[int]:
         for pid in _pids():
             with contextlib.suppress(OSError):  # the same

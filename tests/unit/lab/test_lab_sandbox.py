@@ -118,6 +118,16 @@ def test_what_does_not_end_in_order_is_killed_in_time(tmp_path: Path) -> None:
     assert "the lab has not ended within 0.2 s, and is killed" in made.text
 
 
+def test_an_inner_program_that_is_deaf_to_its_interruption_ends_all_the_same(tmp_path: Path) -> None:
+    with run(tmp_path, sandboxed("deaf")) as made:
+        made.says("up")
+        made.send(signal.SIGTERM)
+        assert made.wait() == 143
+        assert not made.left()
+    assert "no\n" in made.text
+    assert "is killed" not in made.text
+
+
 def test_what_a_signal_has_ended_is_said(tmp_path: Path) -> None:
     with run(tmp_path, sandboxed("die")) as made:
         assert made.wait() == 137
