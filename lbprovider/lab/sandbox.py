@@ -67,6 +67,7 @@ def run(arguments: Sequence[str], *, outlive: bool = False, program: Sequence[st
     Raises:
         HostError: this machine can't; one sentence says what to do.
     """
+    parent = os.getppid()
     try:
         check()
     except KeyboardInterrupt:  # Ctrl-C at once: there is nothing to end yet
@@ -75,6 +76,8 @@ def run(arguments: Sequence[str], *, outlive: bool = False, program: Sequence[st
     with _Ending() as ending:
         if not outlive:
             userns.die_with_parent(signal.SIGTERM)
+            if os.getppid() != parent:  # it has died before that could be said
+                return _BY_SIGNAL + signal.SIGTERM
         userns.adopt_orphans()
         running.sweep(running.temporary())
         directory = running.make(running.temporary())

@@ -190,7 +190,8 @@ def test_nothing_survives_sigkill_of_any_part(told: Told, tmp_path: Path, report
     _, _, *faults = told.chapters
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"demo:\n\t@{shlex.join(LAB)}\n", encoding="utf-8")
-    make = ("make", "-f", str(makefile), "demo")
+    # Where these tests run below a make themselves, this one says so, before the lab says anything.
+    make = ("make", "--no-print-directory", "-f", str(makefile), "demo")
 
     def killed(status: int) -> bool:
         return status == -signal.SIGKILL

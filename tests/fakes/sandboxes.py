@@ -14,9 +14,15 @@ from lbprovider.lab.waiting import until
 
 INNER: Final = Path(__file__).with_name("sandbox_inner.py")
 _RUN: Final = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 from lbprovider.lab import sandbox
 inner, grace, same, stays, *arguments = sys.argv[1:]
+if arguments[0] == "orphaned":
+    def check(parent=os.getppid()):
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            os.sched_yield()
+    sandbox.check = check
 sandbox.GRACE, sandbox.SAME_KEYPRESS = float(grace), float(same)
 status = sandbox.run(arguments, outlive=stays == "stays", program=(sys.executable, inner))
 pathlib.Path(os.environ["TMPDIR"], "status").write_text(str(status))

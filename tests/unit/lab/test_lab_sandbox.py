@@ -189,6 +189,15 @@ def test_it_ends_when_who_started_it_is_killed(tmp_path: Path) -> None:
     assert not made.directories()
 
 
+def test_it_does_not_begin_when_who_started_it_has_died_meanwhile(tmp_path: Path) -> None:
+    with run(tmp_path, _below_a_shell(sandboxed("orphaned"))) as made:
+        assert made.wait() == -signal.SIGKILL
+        until(lambda: not made.left(), "it ends", within=10)
+    assert (tmp_path / "status").read_text(encoding="ascii") == "143"
+    assert not made.directories()
+    assert not made.text
+
+
 def test_one_that_is_to_stay_outlives_who_started_it(tmp_path: Path) -> None:
     with run(tmp_path, _below_a_shell(sandboxed("wait", stays=True))) as made:
         made.says("up")
