@@ -66,18 +66,15 @@ class Namespace(Object, frozen=True):
 
 
 class Taint(Struct, frozen=True):
-    """A taint of a Node."""
+    """A taint of a Node; its effect is on Pods, and none of an address."""
 
     key: str
-    effect: str = ""
-    value: str = ""
 
 
 class NodeSpec(Struct, frozen=True):
     """``spec`` of a Node."""
 
     taints: tuple[Taint, ...] = ()
-    unschedulable: bool = False
 
 
 class NodeCondition(Struct, frozen=True):

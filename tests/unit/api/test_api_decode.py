@@ -117,7 +117,7 @@ def test_a_node_is_read_by_its_taints_and_conditions() -> None:
         },
     }
     node = msgspec.convert(raw, type=Node)
-    assert node.spec.taints == (Taint(key="k", effect="NoSchedule"),)
+    assert node.spec.taints == (Taint(key="k"),)
     assert node.status.conditions == (NodeCondition(type="Ready", status="False"),)
     assert (node.condition("Ready"), node.condition("NetworkUnavailable")) == ("False", "Unknown")
 

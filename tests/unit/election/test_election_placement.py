@@ -35,12 +35,11 @@ def node(
     labels: Mapping[str, str] | None = None,
     *,
     taints: tuple[str, ...] = (),
-    cordoned: bool = False,
     **conditions: str,
 ) -> Node:
     return Node(
         metadata=ObjectMeta(name=name, labels=labels or {}),
-        spec=NodeSpec(taints=tuple(Taint(key=key) for key in taints), unschedulable=cordoned),
+        spec=NodeSpec(taints=tuple(Taint(key=key) for key in taints)),
         status=NodeStatus(
             conditions=tuple(
                 NodeCondition(type=kind, status=status) for kind, status in ({"Ready": "True"} | conditions).items()
@@ -75,7 +74,7 @@ ANY = L2AdvertisementSpec()
         (view(node(labels={names.EXCLUDE_NODE_LABEL: ""}), attached(), LAN, [ANY]), Reason.NODE_EXCLUDED),
         (view(node(labels={names.EXCLUDE_NODE_LABEL: ""}), attached(), LAN, [ANY], heed_exclude_label=False), None),
         (view(node(taints=(names.TO_BE_DELETED_TAINT,)), attached(), LAN, [ANY]), Reason.NODE_TO_BE_DELETED),
-        (view(node(taints=("node.kubernetes.io/unschedulable",), cordoned=True), attached(), LAN, [ANY]), None),
+        (view(node(taints=("node.kubernetes.io/unschedulable",)), attached(), LAN, [ANY]), None),
         (view(node(NetworkUnavailable="True"), attached(), LAN, [ANY]), Reason.NODE_NETWORK_UNAVAILABLE),
         (view(node(NetworkUnavailable="False"), attached(), LAN, [ANY]), None),
         (view(node(Ready="False"), attached(), LAN, [ANY]), None),

@@ -101,7 +101,7 @@ def test_preferred_nodes_first_then_the_others(world: World) -> None:
     ("changed", "ranking"),
     [
         (node("n2", ready="False"), ("n3", "n1", "n2")),
-        (node("n2", taints=(Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule"),)), ("n2", "n3", "n1")),
+        (node("n2", taints=(Taint(key="node.kubernetes.io/unschedulable"),)), ("n2", "n3", "n1")),
         (node("n2", taints=(Taint(key="ToBeDeletedByClusterAutoscaler"),)), ("n3", "n1")),
         (node("n2", names.EXCLUDE_NODE_LABEL), ("n3", "n1")),
     ],
