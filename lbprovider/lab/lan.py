@@ -8,8 +8,9 @@
 
 Both bridges live in a namespace of their own, the switch, and the API server in another, control: nothing touches the
 interfaces, routes or ports of the machine, so any number of LANs with the same addresses stand side by side. Either
-network of a node can be cut without the other. Each node has a Pod range on ``cni0`` and routes to the others' over
-the LAN; no address of a Service is ever on any interface.
+network of a node can be cut without the other. Each node has a Pod range, on ``cni0`` unless a network plugin is to give
+out its addresses, and routes to the others' over the LAN; no address of a Service is ever on any interface. The switch
+is the LAN's router too: :meth:`Lan.outside` makes a client behind it.
 
 Needs root, or the root of a user namespace with a tmpfs of its own on ``/run``; nothing else of the machine is used.
 Names carry the pid and the start time of the process that made them: what a killed run left is swept by the next.
@@ -35,6 +36,9 @@ from lbprovider.net.namespaces import Namespace
 LAN4: Final = IPv4Network("198.51.100.0/24")  # RFC 5737: addresses for documentation
 LAN6: Final = IPv6Network("2001:db8:1::/64")  # RFC 3849: the same
 MANAGEMENT: Final = IPv4Network("10.0.0.0/24")
+OUTSIDE4: Final = IPv4Network("203.0.113.0/24")  # RFC 5737
+OUTSIDE6: Final = IPv6Network("2001:db8:2::/64")
+"""Where a client behind the router is."""
 PODS4: Final = IPv4Network("10.244.0.0/16")
 PODS6: Final = IPv6Network("2001:db8:244::/48")
 CONTROL: Final = MANAGEMENT[1]
@@ -85,9 +89,10 @@ class Lan:
     Args:
         nodes: how many.
         directory: where programs leave their logs and captures.
+        bridged: whether each node has its Pods' addresses on a bridge, ``cni0``; else a network plugin gives them out.
     """
 
-    def __init__(self, nodes: int, directory: Path) -> None:
+    def __init__(self, nodes: int, directory: Path, *, bridged: bool = True) -> None:
         sweep()
         self.directory = directory
         self._prefix = f"lbp-{os.getpid()}-{started(os.getpid())}-{next(_runs)}"
@@ -108,6 +113,8 @@ class Lan:
             self.nodes: Mapping[str, LanNode] = {
                 f"node{number}": self._node(f"node{number}", number) for number in range(1, nodes + 1)
             }
+            if bridged:
+                self._bridge_pods()
             self._route_pods()
             self._undo = undo.pop_all()
 
@@ -158,9 +165,6 @@ class Lan:
             pods6=IPv6Network((int(PODS6[0]) + (number << 64), 64)),
             mac=self._wire(namespace, name, host),
         )
-        namespace.add_bridge("cni0")
-        namespace.add_address("cni0", str(node.pods4[1]), node.pods4.prefixlen)
-        namespace.add_address("cni0", str(node.pods6[1]), node.pods6.prefixlen)
         namespace.add_route("default", str(LAN4[_ROUTER]))
         namespace.add_route("default", str(LAN6[_ROUTER]))
         return node
@@ -171,10 +175,32 @@ class Lan:
         namespace.add_address("mgmt0", str(MANAGEMENT[host]), MANAGEMENT.prefixlen)
         return namespace.mac("eth0")
 
+    def _bridge_pods(self) -> None:
+        for node in self.nodes.values():
+            node.namespace.add_bridge("cni0")
+            node.namespace.add_address("cni0", str(node.pods4[1]), node.pods4.prefixlen)
+            node.namespace.add_address("cni0", str(node.pods6[1]), node.pods6.prefixlen)
+
     def _route_pods(self) -> None:
         for node, other in itertools.permutations(self.nodes.values(), 2):
             node.namespace.add_route(str(other.pods4), str(other.address4))
             node.namespace.add_route(str(other.pods6), str(other.address6))
+
+    def outside(self) -> Namespace:
+        """A client on a network of its own, at :data:`OUTSIDE4` and :data:`OUTSIDE6` ``[100]``; one for each LAN.
+
+        The router is its only neighbour, and asks by ARP and NDP in its place.
+        """
+        client = self._namespace("outside")
+        self.switch.add_veth("outside", client, "eth0")
+        networks: tuple[IPv4Network | IPv6Network, ...] = (OUTSIDE4, OUTSIDE6)
+        for network in networks:
+            self.switch.add_address("outside", str(network[_ROUTER]), network.prefixlen)
+            client.add_address("eth0", str(network[_CLIENT]), network.prefixlen)
+            client.add_route("default", str(network[_ROUTER]))
+        for key in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            self.switch.sysctl(key, 1)
+        return client
 
     # --- failures
 
