@@ -1,17 +1,16 @@
-"""Waiting for what a test expects: until it is so, or a deadline."""
+"""Waiting for what a test expects: until it is so, or a deadline that ends the test."""
 
-import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
-T = TypeVar("T")
+from lbprovider.errors import LbproviderError
+from lbprovider.lab.waiting import Late, until
 
-_PAUSE = threading.Event()  # never set: a pause of the poll
+T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T | None], what: str, *, within: float = 30, every: float = 0.02) -> T:
-    """The condition's first true value; what it raises counts as not yet.
+    """As :func:`lbprovider.lab.waiting.until`, where every error of the rig's counts as not yet too.
 
     Args:
         condition: asked again and again.
@@ -20,19 +19,21 @@ def eventually(condition: Callable[[], T | None], what: str, *, within: float = 
         every: seconds between looks.
 
     Raises:
-        AssertionError: it never came true; with the last error.
+        AssertionError: it never came true; with the last error, or the last value that wasn't.
     """
-    end = time.monotonic() + within
     last = ""
-    while True:
+
+    def look() -> T | None:
+        nonlocal last
         try:
             value = condition()
-        except (OSError, RuntimeError, LookupError) as error:
-            value, last = None, f"; last error: {error!r}"
-        else:
-            last = f"; last value: {value!r}"
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {within:g} s: {what}{last}")
-        _PAUSE.wait(every)
+        except (OSError, RuntimeError, LookupError, LbproviderError) as error:
+            last = f"; last error: {error!r}"
+            return None
+        last = f"; last value: {value!r}"
+        return value
+
+    try:
+        return until(look, what, within=within, every=every)
+    except Late as late:
+        raise AssertionError(f"{late}{last}") from None
