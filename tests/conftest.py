@@ -7,6 +7,8 @@ from types import FrameType
 
 import pytest
 
+from lbprovider.errors import HostError
+from lbprovider.lab import preflight
 from tests.e2e.rig import binaries as programs
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.report import Report
@@ -56,6 +58,15 @@ def report(request: pytest.FixtureRequest, figures: list[str]) -> Report:
         figures.append(f"{name}: {line}")
 
     return say
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> None:
+    """A machine that lets the lab have one; on others the test is skipped, for the reason that users are told."""
+    try:
+        preflight.check()
+    except HostError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

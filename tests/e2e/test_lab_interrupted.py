@@ -18,12 +18,12 @@ from typing import Final
 
 import pytest
 
-from lbprovider.errors import HostError
-from lbprovider.lab import sandbox
 from lbprovider.lab.provider import command
 from lbprovider.lab.waiting import Late, until
 from tests.e2e.rig.report import Report
 from tests.fakes.sandboxes import Run, machine, sandboxed
+
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 LAB: Final = [str(command()), "lab"]
 AT_A_TIME: Final = 4
@@ -37,14 +37,6 @@ On the machine itself that pid is the kernel's."""
 LAST: Final = "\na Service deleted\n"
 """What stands above the story's last chapter."""
 _TELLS: Final = re.compile(r" *\d+\.\d s  ")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _allowed() -> None:
-    try:
-        sandbox.check()
-    except HostError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module", autouse=True)

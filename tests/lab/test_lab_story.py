@@ -14,13 +14,13 @@ import pytest
 
 from lbprovider.api.core import Service
 from lbprovider.api.resources import SERVICES
-from lbprovider.errors import HostError
 from lbprovider.kube.access import from_kubeconfig
 from lbprovider.kube.client import Client
-from lbprovider.lab import sandbox
 from lbprovider.lab.provider import command
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 PATIENCE: Final = 120.0
 """Seconds for what takes 25 on a quiet machine of two cores."""
@@ -59,14 +59,6 @@ STORY: Final = (
     r"Everything is as it should be, after \d+ s\.",
 )
 """Lines that come in this order, others between them."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def allowed() -> None:
-    try:
-        sandbox.check()
-    except HostError as error:
-        pytest.skip(str(error))
 
 
 def test_the_story_shows_what_is_promised_and_ends_well(report: Report) -> None:

@@ -13,22 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from lbprovider.errors import HostError
-from lbprovider.lab import running, sandbox
+from lbprovider.lab import running
 from lbprovider.lab.waiting import until
 from tests.fakes.sandboxes import Run, machine, sandboxed
+
+pytestmark = pytest.mark.usefixtures("sandbox")
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OWN_NAMESPACES = 4
 """User, network, mount and PID namespace."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _allowed() -> None:
-    try:
-        sandbox.check()
-    except HostError as error:
-        pytest.skip(str(error))
 
 
 @contextlib.contextmanager
