@@ -28,6 +28,8 @@ Policy = Literal["SingleStack", "PreferDualStack", "RequireDualStack"]
 V4: Families = ("IPv4",)
 V6: Families = ("IPv6",)
 DUAL: Families = ("IPv4", "IPv6")
+PREFER: dict[str, Any] = {"families": DUAL, "policy": "PreferDualStack"}
+REQUIRE: dict[str, Any] = {"families": DUAL, "policy": "RequireDualStack"}
 
 
 def pool(
@@ -42,6 +44,14 @@ def pool(
         metadata=ObjectMeta(name=name, namespace="lb", creation_timestamp=created, annotations=dict(annotations or {})),
         spec=IPAddressPoolSpec(addresses=addresses, service_allocation=pin, **spec),
     )
+
+
+def pinned(name: str, *addresses: str, **pin: Any) -> IPAddressPool:
+    return pool(name, *addresses, pin=ServiceAllocation(**pin))
+
+
+LAN = pool("lan", "10.0.0.0/29")
+FOUR, SIX = pool("four", "10.0.0.0/31"), pool("six", "2001:db8::/127")
 
 
 def service(
@@ -92,6 +102,16 @@ def request(name: str, *, namespace_labels: Mapping[str, str] | None = None, **g
     made = request_of(service(name, **given), namespace_labels or {})
     assert isinstance(made, Request), made
     return made
+
+
+def refusal(decision: Assigned | Refused) -> Refused:
+    assert isinstance(decision, Refused), decision
+    return decision
+
+
+def success(decision: Assigned | Refused) -> Assigned:
+    assert isinstance(decision, Assigned), decision
+    return decision
 
 
 class World:

@@ -14,7 +14,7 @@ from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, ServiceAllocat
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.pools import PoolSet, duration
 from lbprovider.ipam.reasons import MEANING, Reason, some
-from tests.unit.ipam.builders import pool
+from tests.unit.ipam.builders import FOUR, LAN, pool
 
 A = LabelSelector(match_labels={"app": "a"})
 B = LabelSelector(match_labels={"app": "b"})
@@ -305,3 +305,7 @@ def test_every_reason_has_a_sentence() -> None:
 def test_a_message_names_five_and_counts_the_rest() -> None:
     assert some("abc") == "a, b, c"
     assert some("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+def test_the_caller_can_repool_with_an_equal_set() -> None:
+    assert PoolSet.of([LAN, FOUR]) == PoolSet.of([FOUR, LAN])
