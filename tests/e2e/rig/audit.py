@@ -23,6 +23,8 @@ class Request:
     verb: str
     user: str
     """``system:serviceaccount:<namespace>:<name>`` for a ServiceAccount."""
+    group: str
+    """The API group, empty for Kubernetes' first one."""
     resource: str
     namespace: str
     name: str
@@ -60,6 +62,7 @@ def _request(event: dict[str, Any]) -> Request:
     return Request(
         verb=event["verb"],
         user=event["user"].get("username", ""),
+        group=about.get("apiGroup", ""),
         resource=about.get("resource", ""),
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),

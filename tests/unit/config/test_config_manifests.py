@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -13,12 +13,11 @@ from lbprovider.api import names
 from lbprovider.cli.main import app
 from lbprovider.controller import startup
 from lbprovider.settings import ControllerSettings, SpeakerSettings
+from tests.e2e.rig.rights import ANY, Manifest, Right, granted
 
 ROOT: Final = Path(__file__).parents[3]
 NAMESPACE: Final = "lbprovider-system"
 OWN_GROUPS: Final = {"lbprovider.io", "", "coordination.k8s.io"}
-
-Manifest = dict[str, Any]
 
 
 def load(folder: Path) -> list[Manifest]:
@@ -202,54 +201,35 @@ def test_each_runs_as_its_own_service_account(controller: Manifest, speaker: Man
     assert pod(speaker)["serviceAccountName"] == "lbprovider-speaker"
 
 
-Rule = tuple[str, str, str, str]
+def user(account: str) -> str:
+    return f"system:serviceaccount:{NAMESPACE}:{account}"
 
 
-def granted(installed: list[Manifest], account: str) -> set[Rule]:
-    """(scope, resource, name or *, verb), of all roles bound to a ServiceAccount."""
-    found: set[Rule] = set()
-    for binding in installed:
-        if not binding["kind"].endswith("RoleBinding"):
-            continue
-        (subject,) = binding["subjects"]
-        assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", NAMESPACE)
-        if subject["name"] != account:
-            continue
-        role = one(installed, binding["roleRef"]["kind"], binding["roleRef"]["name"])
-        scope = role["metadata"].get("namespace", "cluster")
-        for rule in role["rules"]:
-            found |= {
-                (scope, f"{resource}.{group}".rstrip("."), name, verb)
-                for group in rule["apiGroups"]
-                for resource in rule["resources"]
-                for name in rule.get("resourceNames", ["*"])
-                for verb in rule["verbs"]
-            }
-    return found
+CONTROLLER: Final = user("lbprovider-controller")
+SPEAKER: Final = user("lbprovider-speaker")
 
-
-BESIDES: Final[set[Rule]] = {
-    ("cluster", "services", "*", "get"),
-    ("cluster", "events", "*", "patch"),
-    (NAMESPACE, "ipaddresspools.lbprovider.io", "*", "get"),
-    (NAMESPACE, "l2advertisements.lbprovider.io", "*", "get"),
+BESIDES: Final = {
+    Right(CONTROLLER, "get", "services", ANY, ANY),
+    Right(CONTROLLER, "patch", "events", ANY, ANY),
+    Right(CONTROLLER, "get", "ipaddresspools.lbprovider.io", NAMESPACE, ANY),
+    Right(CONTROLLER, "get", "l2advertisements.lbprovider.io", NAMESPACE, ANY),
 }
 """What the controller does and could go on without: it doesn't refuse to start for it."""
 
 
-def asked_at_start() -> set[Rule]:
-    found: set[Rule] = set()
+def asked_at_start() -> set[Right]:
+    found: set[Right] = set()
     for resource, subresource, verbs, where in startup._NEEDED:
         group = resource.api_version.rpartition("/")[0]
-        plural = f"{resource.plural}/{subresource}".rstrip("/")
-        scope = NAMESPACE if where else "cluster"
-        name = "*" if where in ("", "own") else where
-        found |= {(scope, f"{plural}.{group}".rstrip("."), name, verb) for verb in verbs.split()}
+        plural = f"{resource.plural}.{group}".rstrip(".")
+        scope = NAMESPACE if where else ANY
+        name = ANY if where in ("", "own") else where
+        found |= {Right(CONTROLLER, verb, f"{plural}/{subresource}".rstrip("/"), scope, name) for verb in verbs.split()}
     return found
 
 
 def test_the_controller_is_granted_what_it_asks_for_at_its_start_and_hardly_more(installed: list[Manifest]) -> None:
-    allowed = granted(installed, "lbprovider-controller")
+    allowed = granted(installed, CONTROLLER)
     assert asked_at_start() <= allowed
     assert allowed - asked_at_start() <= BESIDES
 
@@ -271,37 +251,40 @@ def test_every_rule_names_what_needs_it() -> None:
 
 
 def test_only_the_controller_says_what_is_allocated(installed: list[Manifest]) -> None:
-    speaker, controller = granted(installed, "lbprovider-speaker"), granted(installed, "lbprovider-controller")
     writes = {"create", "update", "patch", "delete"}
-    of_allocations = {rule for rule in controller | speaker if rule[1] == "ipallocations.lbprovider.io"}
-    assert {rule for rule in speaker if rule[3] in writes} & of_allocations == set()
-    assert {rule[3] for rule in controller & of_allocations} >= {"create", "delete"}
-    assert not any(resource.startswith("services") for _, resource, _, _ in speaker)
+    of_allocations = [
+        each
+        for each in granted(installed, SPEAKER) | granted(installed, CONTROLLER)
+        if each.resource == "ipallocations.lbprovider.io"
+    ]
+    assert not [each for each in of_allocations if each.user == SPEAKER and each.verb in writes]
+    assert {each.verb for each in of_allocations if each.user == CONTROLLER} >= {"create", "delete"}
+    assert not any(each.resource.startswith("services") for each in granted(installed, SPEAKER))
 
 
 def test_nobody_writes_a_service_but_its_status(installed: list[Manifest]) -> None:
-    rules = granted(installed, "lbprovider-controller")
-    assert {verb for _, resource, _, verb in rules if resource == "services"} == {"get", "list", "watch"}
-    assert {verb for _, resource, _, verb in rules if resource == "services/status"} == {"patch"}
+    rights = granted(installed, CONTROLLER)
+    assert {each.verb for each in rights if each.resource == "services"} == {"get", "list", "watch"}
+    assert {each.verb for each in rights if each.resource == "services/status"} == {"patch"}
 
 
-@pytest.mark.parametrize("account", ["lbprovider-controller", "lbprovider-speaker"])
+@pytest.mark.parametrize("account", [CONTROLLER, SPEAKER])
 def test_secrets_leases_pools_and_advertisements_stay_in_the_own_namespace(
     installed: list[Manifest], account: str
 ) -> None:
-    home = re.compile(r"secrets|leases\..*|(ipaddresspools|l2advertisements)(/status)?\..*")
-    for scope, resource, name, verb in granted(installed, account):
-        if home.fullmatch(resource):
-            assert scope == NAMESPACE, resource
-        if resource == "secrets" and verb != "create":  # at creation RBAC knows no name
-            assert name == names.HEARTBEAT_SECRET
-        if account == "lbprovider-controller" and resource.startswith("leases") and verb in ("get", "update"):
-            assert name == names.CONTROLLER_LEASE
+    home = re.compile(r"secrets|leases\..*|(ipaddresspools|l2advertisements)\..*")
+    for each in granted(installed, account):
+        if home.fullmatch(each.resource):
+            assert each.scope == NAMESPACE, each
+        if each.resource == "secrets" and each.verb != "create":  # at creation RBAC knows no name
+            assert each.name == names.HEARTBEAT_SECRET
+        if account == CONTROLLER and each.resource.startswith("leases") and each.verb in ("get", "update"):
+            assert each.name == names.CONTROLLER_LEASE
 
 
 def test_a_speaker_sees_one_namespace_and_only_whether_it_is_there(installed: list[Manifest]) -> None:
-    rules = {rule for rule in granted(installed, "lbprovider-speaker") if rule[1] == "namespaces"}
-    assert rules == {("cluster", "namespaces", "kube-system", "get")}
+    rights = {each for each in granted(installed, SPEAKER) if each.resource == "namespaces"}
+    assert rights == {Right(SPEAKER, "get", "namespaces", ANY, "kube-system")}
 
 
 def test_the_dockerfile_builds_one_small_image_that_is_not_root() -> None:
