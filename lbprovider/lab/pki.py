@@ -25,31 +25,49 @@ class Pki:
     """The private key that signs ServiceAccount tokens; the public one is read from it too."""
 
 
-def make(directory: Path, addresses: Sequence[IPv4Address | IPv6Address], names: Sequence[str]) -> Pki:
-    """A certificate authority and a server certificate for these addresses and names, good for a day."""
+def make(
+    directory: Path,
+    addresses: Sequence[IPv4Address | IPv6Address],
+    names: Sequence[str],
+    clients: Sequence[str] = (),
+) -> Pki:
+    """A certificate authority and a server certificate for these addresses and names, good for a day.
+
+    Args:
+        directory: where the files go; made here.
+        addresses: of the server.
+        names: of the server.
+        clients: users who prove who they are by a certificate of the same authority, ``<user>.crt`` and ``<user>.key``.
+    """
     directory.mkdir(parents=True)
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lbprovider lab")])
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    issuer = _name("lbprovider lab")
     ca = (
         _certificate(issuer, issuer, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
     alternatives = [*(x509.IPAddress(each) for each in addresses), *(x509.DNSName(each) for each in names)]
-    server = (
-        _certificate(subject, issuer, server_key.public_key())
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
+    subjects = {"server": ("kube-apiserver", alternatives), **{user: (user, []) for user in clients}}
+    for file, (subject, also) in subjects.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _certificate(_name(subject), issuer, key.public_key()).add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        if also:
+            builder = builder.add_extension(x509.SubjectAlternativeName(also), critical=False)
+        certificate = builder.sign(ca_key, hashes.SHA256())
+        (directory / f"{file}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (directory / f"{file}.key").write_bytes(_pem(key))
     pki = Pki(*(directory / name for name in ("ca.crt", "server.crt", "server.key", "accounts.key")))
     pki.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    pki.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    pki.key.write_bytes(_pem(server_key))
     pki.accounts.write_bytes(_pem(ec.generate_private_key(ec.SECP256R1())))
     return pki
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

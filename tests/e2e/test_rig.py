@@ -21,7 +21,8 @@ from lbprovider.net import namespaces
 from tests.e2e.rig import nodes, ours, planted, services
 from tests.e2e.rig.api import Api, ApiError
 from tests.e2e.rig.backends import Pod
-from tests.e2e.rig.cluster import API_PORT, API_SERVICE, Cluster
+from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.controlplane import API_SERVICE
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually

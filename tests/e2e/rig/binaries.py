@@ -1,4 +1,4 @@
-"""The programs of the control plane: taken from ``KUBEBUILDER_ASSETS``, or built once and cached.
+"""The programs of a cluster: taken from ``KUBEBUILDER_ASSETS``, or built once and cached.
 
 ``python -m tests.e2e.rig.binaries`` builds them ahead of the tests and prints where they are. A build takes minutes
 and lands outside the work tree, under a name made from what went into it.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "controlplane"
-_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kubectl")
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
 _VERSION = "k8s.io/component-base/version"
 
 
@@ -28,12 +28,14 @@ class Binaries:
     etcd: Path
     apiserver: Path
     controller_manager: Path
+    scheduler: Path
     proxy: Path
+    kubelet: Path
     kubectl: Path
 
 
 def find() -> Binaries:
-    """Every program, built if need be.
+    """Every program: from the folder that ``KUBEBUILDER_ASSETS`` names what it has, and the rest built if need be.
 
     Raises:
         RuntimeError: the build failed, or a program that is needed is not installed; says which.
@@ -47,7 +49,9 @@ def find() -> Binaries:
         etcd=given.get("etcd") or _etcd(),
         apiserver=where["kube-apiserver"],
         controller_manager=where["kube-controller-manager"],
+        scheduler=where["kube-scheduler"],
         proxy=where["kube-proxy"],
+        kubelet=where["kubelet"],
         kubectl=where["kubectl"],
     )
 
@@ -64,7 +68,8 @@ def _built() -> Path:
     """The folder of the built programs."""
     sources = [SOURCE / name for name in ("go.mod", "go.sum", "main.go")]
     version = _version(sources[0].read_text(encoding="utf-8"))
-    digest = hashlib.sha256(b"\0".join(each.read_bytes() for each in sources)).hexdigest()[:16]
+    ingredients = [*(each.read_bytes() for each in sources), *(each.encode() for each in _KUBERNETES)]
+    digest = hashlib.sha256(b"\0".join(ingredients)).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lbprovider" / "controlplane"
     target = cache / f"{version}-{digest}"
     if target.is_dir():

@@ -1,4 +1,4 @@
-"""Nodes without a kubelet: the objects, their condition, and the configuration of kube-proxy."""
+"""Nodes without a kubelet: the objects and their condition; and the configuration of any node's kube-proxy."""
 
 import datetime as dt
 from pathlib import Path
@@ -24,13 +24,19 @@ def set_ready(api: Api, name: str, *, ready: bool) -> None:
     api.patch(f"/api/v1/nodes/{name}/status", {"status": {"conditions": [condition]}}, how="strategic")
 
 
-def proxy_configuration(node: LanNode, kubeconfig: Path, pods: str) -> Object:
-    """kube-proxy in nftables mode for one node."""
+def proxy_configuration(name: str, kubeconfig: Path, pods: str) -> Object:
+    """The configuration of kube-proxy in nftables mode, for a node with a kubelet or without.
+
+    Args:
+        name: of the node.
+        kubeconfig: where kube-proxy finds it.
+        pods: the ranges of all Pods, of each family one, with a comma between.
+    """
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "hostnameOverride": node.name,
+        "hostnameOverride": name,
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "clusterCIDR": pods,
         "detectLocalMode": "ClusterCIDR",
