@@ -10,7 +10,18 @@ from typing import Any
 
 import msgspec
 
-from lbprovider.api.core import Event, Lease, Namespace, Node, Service, ServicePort, ServiceSpec
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
+from lbprovider.api.core import (
+    Event,
+    Lease,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    Namespace,
+    Node,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
 from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
 from lbprovider.api.registration import ANNOTATION, Attachment, Registration
@@ -28,6 +39,7 @@ from lbprovider.controller.deciding import CONDITION
 from lbprovider.controller.inventory import Inventory, Store
 from lbprovider.controller.leading import lead
 from lbprovider.controller.tasks import beside
+from lbprovider.errors import ClusterError
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector
 from lbprovider.settings import ControllerSettings
@@ -105,13 +117,46 @@ class World:
         old = self.stored(name)
         return self.api.write(SERVICES, msgspec.structs.replace(old, spec=msgspec.structs.replace(old.spec, **spec)))
 
+    def show(self, name: str, *addresses: str) -> None:
+        """Somebody else writes the addresses of a Service's status."""
+        old = self.stored(name)
+        shown = LoadBalancerStatus(ingress=tuple(LoadBalancerIngress(ip=each, ip_mode="VIP") for each in addresses))
+        status = msgspec.structs.replace(old.status, load_balancer=shown)
+        self.api.write(SERVICES, msgspec.structs.replace(old, status=status))
+
+    def delete(self, name: str = "web") -> None:
+        self.api.remove(SERVICES, name, "default")
+
+    def allocation(self, address: str, *services: Service) -> None:
+        """Somebody else gives the address, one of pool lan, to these Services; without any it is set aside."""
+        claims = tuple(
+            ServiceClaim(namespace=meta.namespace, name=meta.name, uid=meta.uid)
+            for meta in (one.metadata for one in services)
+        )
+        spec = IPAllocationSpec(address=address, pool="lan", services=claims)
+        self.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=address), spec=spec))
+
+    def before_first(self, verb: str, plural: str, happens: Callable[[Call], ClusterError | None]) -> None:
+        """The first such request is preceded by this, and fails when it returns an error."""
+
+        def fault(call: Call) -> ClusterError | None:
+            if (call.verb, call.plural) != (verb, plural):
+                return None
+            self.api.fault = lambda _: None
+            return happens(call)
+
+        self.api.fault = fault
+
     def speaker(self, node: str, *hears: str, subnets: tuple[str, ...] = ("192.0.2.0/24",)) -> None:
         attachment = Attachment(
             segment="192.0.2.0-24", interface="eth0", address=f"192.0.2.{200 + int(node[-1])}",
             mac="02:00:00:00:00:01", subnets=subnets, hears=hears,
         )  # fmt: skip
         self.api.write(NODES, Node(metadata=ObjectMeta(name=node)))
-        annotations = {ANNOTATION: Registration(incarnation=1, attachments=(attachment,)).encode()}
+        self.register(node, attachment)
+
+    def register(self, node: str, *attachments: Attachment) -> None:
+        annotations = {ANNOTATION: Registration(incarnation=1, attachments=attachments).encode()}
         metadata = ObjectMeta(
             name=node, namespace=SYSTEM, annotations=annotations, labels={"lbprovider.io/speaker": ""}
         )
@@ -134,6 +179,16 @@ class World:
         """The names of the Services that hold each address."""
         allocations = self.api.objects(ALLOCATIONS)
         return {key: [claim.name for claim in one.spec.services] for key, one in sorted(allocations.items())}
+
+    def contradictions(self) -> list[str]:
+        """Services whose status shows an address that no IPAllocation gives them."""
+        held = self.held()
+        return [
+            service.metadata.name
+            for service in self.api.objects(SERVICES).values()
+            for entry in service.status.load_balancer.ingress
+            if service.metadata.name not in held.get(entry.ip, [])
+        ]
 
     def events(self) -> list[Event]:
         return list(self.api.objects(EVENTS).values())

@@ -10,9 +10,8 @@ import msgspec
 import pytest
 
 from lbprovider.api import names
-from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
-from lbprovider.api.meta import Object, ObjectMeta
-from lbprovider.api.resources import ALLOCATIONS, LEASES, SECRETS, SERVICES, Resource
+from lbprovider.api.meta import Object
+from lbprovider.api.resources import ALLOCATIONS, LEASES, SECRETS, Resource
 from lbprovider.controller import startup
 from lbprovider.controller.guard import SILENT, Guarded, Reach
 from lbprovider.controller.inventory import Inventory
@@ -27,16 +26,21 @@ from tests.unit.controller.controller_world import SETTINGS, SYSTEM, World, run,
 T = TypeVar("T", bound=Object)
 
 
+async def deletion_lost(world: World) -> None:
+    """The Service that has the one address is deleted, and no watch says so."""
+    world.pool("192.0.2.10")
+    world.service()
+    await settle()
+    world.deaf = frozenset({"services"})
+    world.delete()
+    await settle()
+    assert world.held() == {"192.0.2.10": ["web"]}
+
+
 def test_a_lost_deletion_is_found_by_the_sweep_that_follows_a_new_list() -> None:
     async def story(world: World) -> None:
-        world.pool("192.0.2.10")
         async with world.controller():
-            world.service("a")
-            await settle()
-            world.deaf = frozenset({"services"})
-            world.api.remove(SERVICES, "a", "default")
-            await settle()
-            assert world.held() == {"192.0.2.10": ["a"]}
+            await deletion_lost(world)
             world.relisted()
             await settle(5)
             assert world.held() == {}
@@ -46,12 +50,8 @@ def test_a_lost_deletion_is_found_by_the_sweep_that_follows_a_new_list() -> None
 
 def test_a_lost_deletion_is_found_after_ten_minutes_at_the_latest() -> None:
     async def story(world: World) -> None:
-        world.pool("192.0.2.10")
         async with world.controller():
-            world.service("a")
-            await settle()
-            world.deaf = frozenset({"services"})
-            world.api.remove(SERVICES, "a", "default")
+            await deletion_lost(world)
             await settle(610)
             assert world.held() == {}
 
@@ -88,7 +88,7 @@ def test_nothing_is_written_once_the_lease_may_be_anothers() -> None:
             held = False
             before = len(world.writes())
             world.service("b")
-            world.api.remove(SERVICES, "a", "default")
+            world.delete("a")
             await settle(60)
             assert len(world.writes()) == before
 
@@ -166,14 +166,12 @@ def test_an_allocation_that_can_not_be_read_is_nobodys_to_take(known: bool) -> N
         world.api = Unreading()
         world.prepare()
         world.pool("192.0.2.10-192.0.2.11")
-        spec = IPAllocationSpec(address=Unreading.BAD, pool="lan")
-        bad = IPAllocation(metadata=ObjectMeta(name=Unreading.BAD), spec=spec)
         if known:
-            world.api.write(ALLOCATIONS, bad)
+            world.allocation(Unreading.BAD)
         async with world.controller():
             world.deaf = frozenset({"ipallocations"})
             if not known:
-                world.api.write(ALLOCATIONS, bad)
+                world.allocation(Unreading.BAD)
             world.service()
             await settle()
             assert world.ingress() == ["192.0.2.11"]

@@ -4,7 +4,7 @@ import msgspec
 
 from lbprovider.api.meta import LabelSelector, ObjectMeta
 from lbprovider.api.pool import FamilyCount, IPAddressPool, IPAddressPoolSpec, L2Advertisement, L2AdvertisementSpec
-from lbprovider.api.resources import ADVERTISEMENTS, POOLS, SERVICES
+from lbprovider.api.resources import ADVERTISEMENTS, POOLS
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 
 
@@ -46,7 +46,7 @@ def test_a_pool_counts_what_it_gave_and_says_when_it_is_exhausted_once() -> None
             assert world.writes() == []
             about = [event for event in world.events() if event.involved_object.kind == "IPAddressPool"]
             assert [(event.reason, event.type, event.count) for event in about] == [("Exhausted", "Warning", 1)]
-            world.api.remove(SERVICES, "b", "default")
+            world.delete("b")
             await settle()
             assert said(world)["Exhausted"] == ("False", "Available")
 

@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import msgspec
 
-from lbprovider.api.core import Lease
-from lbprovider.api.meta import ObjectMeta
-from lbprovider.api.registration import ANNOTATION, Attachment, Registration
+from lbprovider.api.registration import Attachment
 from lbprovider.api.resources import ALLOCATIONS, LEASES, SEGMENTS
 from lbprovider.api.segment import MemberList, Segment
-from lbprovider.errors import ClusterError
 from tests.fakes.api_server import Call
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 
@@ -54,11 +51,7 @@ def test_a_network_that_no_address_needs_gets_no_segment() -> None:
         storage = Attachment(
             segment="203.0.113.0-24", interface="eth1", address="203.0.113.1", mac="02:1", subnets=("203.0.113.0/24",)
         )
-        annotations = {ANNOTATION: Registration(incarnation=1, attachments=(storage, lan)).encode()}
-        metadata = ObjectMeta(
-            name="node-1", namespace=SYSTEM, annotations=annotations, labels={"lbprovider.io/speaker": ""}
-        )
-        world.api.write(LEASES, Lease(metadata=metadata))
+        world.register("node-1", storage, lan)
         async with world.controller():
             await settle()
             assert list(world.api.objects(SEGMENTS)) == [LAN]
@@ -111,15 +104,12 @@ def test_a_member_that_was_faster_is_learnt_from() -> None:
             world.speaker("node-1")
             await settle()
 
-            def faster(call: Call) -> ClusterError | None:
-                if call.verb == "update" and call.plural == "segments":
-                    world.api.fault = lambda _: None
-                    now = segment(world)
-                    spec = msgspec.structs.replace(now.spec, version=7)
-                    world.api.write(SEGMENTS, msgspec.structs.replace(now, spec=spec))
-                return None
+            def faster(_: Call) -> None:
+                now = segment(world)
+                spec = msgspec.structs.replace(now.spec, version=7)
+                world.api.write(SEGMENTS, msgspec.structs.replace(now, spec=spec))
 
-            world.api.fault = faster
+            world.before_first("update", "segments", faster)
             world.speaker("node-2")
             world.speaker("node-1", "node-2")
             await settle()

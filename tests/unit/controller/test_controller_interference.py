@@ -1,0 +1,143 @@
+"""Crashes, lost answers, and others who write what is ours: never two owners, never an address lost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.errors import ClusterError, Overloaded, Unreachable
+from tests.fakes.api_server import Call
+from tests.unit.controller.controller_world import World, run, settle
+
+
+@pytest.mark.parametrize("place", ["create ipallocations", "patch services/status"])
+def test_a_crash_between_the_writes_heals(place: str) -> None:
+    """The controller dies when it is about to make the write of that name."""
+
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.11")
+        world.service("a")
+
+        def crash(call: Call) -> ClusterError | None:
+            name = f"{call.verb} {call.plural}" + (f"/{call.subresource}" if call.subresource else "")
+            return Unreachable("gone") if name == place else None
+
+        world.api.fault = crash
+        async with world.controller():
+            await settle()
+            assert world.ingress("a") == []
+        world.api.fault = lambda _: None
+        world.service("b", created="2020-01-01T00:00:00Z")
+        async with world.controller():
+            await settle()
+            held = world.held()
+            assert sorted(name for names in held.values() for name in names) == ["a", "b"]
+            assert {name: world.ingress(name) for name in "ab"} == {
+                names[0]: [address] for address, names in held.items()
+            }
+
+    run(story)
+
+
+def test_a_write_whose_answer_was_lost_holds_no_second_address() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+
+        def written(call: Call) -> ClusterError:
+            world.allocation(call.name, world.stored())
+            return Unreachable("connection reset")
+
+        world.before_first("create", "ipallocations", written)
+        async with world.controller():
+            world.service()
+            await settle()
+            assert world.held() == {"192.0.2.10": ["web"]}
+            assert world.ingress() == ["192.0.2.10"]
+
+    run(story)
+
+
+def test_an_api_server_that_says_no_for_a_while_loses_nothing() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.0/24")
+        dice = random.Random(7)  # noqa: S311  (a test that is the same each time)
+
+        def flaky(call: Call) -> ClusterError | None:
+            busy = call.verb in ("create", "patch", "update", "delete") and dice.random() < 0.6
+            return Overloaded("too many requests", status=429, retry_after=1.0) if busy else None
+
+        world.api.fault = flaky
+        async with world.controller():
+            for number in range(30):
+                world.service(f"web-{number}")
+            await settle(300)
+            world.api.fault = lambda _: None
+            given = [ip for number in range(30) for ip in world.ingress(f"web-{number}")]
+            assert len(given) == len(set(given)) == 30
+            assert {key for key, names in world.held().items() if names} == set(given)
+
+    run(story)
+
+
+def test_somebody_else_was_faster_with_the_address() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+
+        def faster(call: Call) -> None:
+            world.allocation(call.name, world.service("other", load_balancer_class="example.com/other"))
+
+        world.before_first("create", "ipallocations", faster)
+        async with world.controller():
+            world.service()
+            await settle(0.5)
+            assert world.ingress() == ["192.0.2.11"]
+            assert world.held()["192.0.2.11"] == ["web"]
+
+    run(story)
+
+
+def test_an_allocation_of_a_service_that_is_not_known_yet_is_left_alone() -> None:
+    """Another controller was faster than our watch of Services."""
+
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        async with world.controller():
+            await settle()
+            world.deaf = frozenset({"services"})
+            world.allocation("192.0.2.15", world.service())
+            await settle()
+            assert world.held() == {"192.0.2.15": ["web"]}
+            assert world.ingress() == ["192.0.2.15"]
+
+    run(story)
+
+
+def test_an_allocation_deleted_by_hand_is_made_again() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service()
+            await settle()
+            world.api.remove(ALLOCATIONS, "192.0.2.10")
+            await settle()
+            assert world.held() == {"192.0.2.10": ["web"]}
+            assert world.ingress() == ["192.0.2.10"]
+
+    run(story)
+
+
+def test_a_status_edited_by_hand_is_corrected() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service()
+            await settle()
+            world.show("web", "192.0.2.99")
+            await settle()
+            assert world.ingress() == ["192.0.2.10"]
+            assert world.held() == {"192.0.2.10": ["web"]}
+            assert [one for one in world.events() if one.involved_object.kind == "Service"] == []  # the same reason
+
+    run(story)

@@ -1,0 +1,90 @@
+"""Services that wait for an address: what they are told, and who is served first."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lbprovider.api.core import Namespace
+from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.resources import NAMESPACES, POOLS
+from tests.unit.controller.controller_world import World, run, settle
+
+
+def test_nothing_is_said_before_there_is_a_pool_or_a_namespace() -> None:
+    async def story(world: World) -> None:
+        async with world.controller():
+            world.service()
+            world.service(namespace="fresh")
+            await settle()
+            assert world.writes("services", "ipallocations") == []
+            world.pool("192.0.2.10-192.0.2.11")
+            await settle()
+            assert world.held() == {"192.0.2.10": ["web"]}
+            world.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="fresh")))
+            await settle()
+            assert world.held() == {"192.0.2.10": ["web"], "192.0.2.11": ["web"]}
+
+    run(story)
+
+
+def test_exhausted_is_said_once_and_the_first_freed_address_goes_to_who_waits_longest() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service("a")
+            await settle()
+            world.service("late", created="2026-01-03T00:00:00Z")
+            world.service("early", created="2026-01-02T00:00:00Z")
+            await settle(700)
+            assert world.ingress("early") == []
+            assert world.reason("early") == "!Exhausted"
+            about = [event for event in world.events() if event.involved_object.name == "early"]
+            assert [(event.type, event.reason, event.count) for event in about] == [("Warning", "Exhausted", 1)]
+            assert world.writes("services").count("patch services/status early") == 1
+            world.delete("a")
+            await settle()
+            assert world.ingress("early") == ["192.0.2.10"]
+            assert world.reason("early") == "Assigned"
+            assert world.reason("late") == "!Exhausted"
+            about = [event for event in world.events() if event.involved_object.name == "early"]
+            assert sorted(event.reason for event in about) == ["Assigned", "Exhausted"]
+
+    run(story)
+
+
+def test_those_who_wait_are_looked_at_again_when_a_pool_grows() -> None:
+    async def story(world: World) -> None:
+        pool = world.pool("192.0.2.10")
+        async with world.controller():
+            world.service("a")
+            world.service("b")
+            await settle()
+            assert sum(bool(world.ingress(name)) for name in "ab") == 1
+            grown = msgspec.structs.replace(pool.spec, addresses=("192.0.2.10", "192.0.2.20"))
+            world.api.write(POOLS, msgspec.structs.replace(pool, spec=grown))
+            await settle()
+            assert {*world.ingress("a"), *world.ingress("b")} == {"192.0.2.10", "192.0.2.20"}
+
+    run(story)
+
+
+def test_for_one_freed_address_one_of_many_is_asked_to_take_it() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service("first")
+            await settle()
+            for number in range(40):
+                world.service(f"waits-{number:02}", created=f"2026-01-01T00:00:{number:02}Z")
+            await settle()
+            world.api.calls.clear()
+            world.delete("first")
+            await settle()
+            assert world.ingress("waits-00") == ["192.0.2.10"]
+            assert world.writes("services", "ipallocations") == [
+                "delete ipallocations 192.0.2.10",
+                "create ipallocations 192.0.2.10",
+                "patch services/status waits-00",
+            ]
+
+    run(story)
