@@ -51,7 +51,7 @@ class Cluster(Protocol):
         ...
 
     def on_node(self, node: str, *argv: str) -> list[str]:
-        """The command line that runs a program on a node itself, as root, with our standard streams; a shell is there."""
+        """The command line that runs a program on a node itself, as root, with our standard streams; it has a shell."""
         ...
 
     def kill(self, node: str) -> None:

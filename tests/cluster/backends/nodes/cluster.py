@@ -1,0 +1,110 @@
+"""The cluster of this backend: its control plane, its nodes, and the client behind the router."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+from lbprovider.lab.lan import LAN4, OUTSIDE4, Lan
+from tests.cluster import images
+from tests.cluster.backends.nodes import cgroups
+from tests.cluster.backends.nodes.node import Node
+from tests.e2e.rig import binaries
+from tests.e2e.rig.controlplane import WITH_KUBELETS, ControlPlane
+from tests.e2e.rig.waiting import eventually
+
+_FREE: Final = slice(200, 250)
+"""Addresses of the LAN that nobody has."""
+_CLIENT: Final = OUTSIDE4[100]
+
+
+class NodesCluster:
+    """See :class:`tests.cluster.backends.Cluster`.
+
+    Args:
+        plane: its control plane.
+        undo: ends what this starts.
+    """
+
+    def __init__(self, plane: ControlPlane, undo: contextlib.ExitStack) -> None:
+        self._plane = plane
+        self._outside = plane.lan.outside()
+        self._nodes: dict[str, Node] = {}
+        for name, place in plane.lan.nodes.items():
+            plane.lan.control.add_route(str(place.pods4), str(place.management))
+            directory = plane.directory / name
+            directory.mkdir()
+            node = Node(plane, place, plane.binaries, directory)
+            undo.callback(node.close)
+            self._nodes[name] = node
+        for node in self._nodes.values():
+            node.start()  # by this thread: what it starts ends with it
+        pause = images.pause()
+        self._each(lambda node: _load(node, pause))
+        for node in self._nodes.values():
+            eventually(functools.partial(self._ready, node), f"{node.name} is Ready", within=120)
+
+    def _each(self, work: Callable[[Node], None]) -> None:
+        with ThreadPoolExecutor(len(self._nodes)) as threads:
+            list(threads.map(work, self._nodes.values()))
+
+    def _ready(self, node: Node) -> bool:
+        node.check()
+        found = self._plane.api.find(f"/api/v1/nodes/{node.name}") or {}
+        conditions = found.get("status", {}).get("conditions", ())
+        return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+    # --- the port
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        return tuple(self._nodes)
+
+    @property
+    def addresses(self) -> Sequence[IPv4Address]:
+        return tuple(LAN4)[_FREE]
+
+    @property
+    def client(self) -> IPv4Address:
+        return _CLIENT
+
+    def provide(self, image: str) -> None:
+        built = images.ours(image)
+        self._each(lambda node: _load(node, built))
+
+    def kubectl(self, *arguments: str) -> list[str]:
+        argv = ["env", f"KUBECONFIG={self._plane.kubeconfig}", str(self._plane.binaries.kubectl), *arguments]
+        return self._plane.lan.control.command(argv)
+
+    def on_client(self, *argv: str) -> list[str]:
+        return self._outside.command(argv)
+
+    def on_node(self, node: str, *argv: str) -> list[str]:
+        return self._nodes[node].command(argv)
+
+    def kill(self, node: str) -> None:
+        self._nodes[node].kill()
+
+    def start(self, node: str) -> None:
+        self._nodes[node].start()
+
+
+def _load(node: Node, image: images.Image) -> None:
+    node.run("ctr", "--namespace=k8s.io", "images", "import", str(image.archive))
+
+
+@contextlib.contextmanager
+def up(nodes: int, directory: Path) -> Iterator[NodesCluster]:
+    """Boot a cluster; see :class:`tests.cluster.backends.Backend`."""
+    if os.geteuid() != 0:
+        raise RuntimeError("nodes are made of namespaces and cgroups of this machine, which needs root")
+    found = binaries.find()
+    with contextlib.ExitStack() as undo:
+        lan = undo.enter_context(Lan(nodes, directory, bridged=False))
+        cgroups.sweep()
+        plane = undo.enter_context(ControlPlane(found, lan, directory, WITH_KUBELETS))
+        yield NodesCluster(plane, undo)
