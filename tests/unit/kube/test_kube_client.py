@@ -20,7 +20,7 @@ from lbprovider.errors import Gone, InvalidObject, Unreachable
 from lbprovider.kube import client as module
 from lbprovider.kube.access import Access
 from lbprovider.kube.client import Client
-from lbprovider.kube.ports import Bookmark, Changed, Deleted, Unreadable, WatchEvent
+from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, Unreadable, WatchEvent
 from lbprovider.telemetry import REGISTRY
 from tests.unit.kube.certificates import authority, server_context
 from tests.unit.kube.http_api import Handler, Token, answer, event, lease, page, serving, status, stream
@@ -28,6 +28,14 @@ from tests.unit.kube.http_api import Handler, Token, answer, event, lease, page,
 
 def client(access: Access, **options: Any) -> Client:
     return Client(access, user_agent="lbprovider-test", rand=lambda: 0.5, **options)
+
+
+def listed(handler: Handler, **given: Any) -> Listed[Lease]:
+    async def main() -> Listed[Lease]:
+        async with serving(handler) as access, client(access) as api:
+            return await api.list(LEASES, **given)
+
+    return asyncio.run(main())
 
 
 async def watched(handler: Handler, version: str = "7", **options: Any) -> list[WatchEvent[Lease]]:
@@ -113,13 +121,9 @@ def test_a_list_follows_its_pages_and_keeps_the_last_version() -> None:
         number = len(queries)
         return page(lease(f"l{number}"), version="10", go_on="more" if number < 3 else "")
 
-    async def main() -> None:
-        async with serving(handler) as access, client(access) as api:
-            listed = await api.list(LEASES, namespace="ns", label_selector="a=b", field_selector="metadata.name=c")
-        assert [one.metadata.name for one in listed.objects] == ["l1", "l2", "l3"]
-        assert listed.resource_version == "10"
-
-    asyncio.run(main())
+    found = listed(handler, namespace="ns", label_selector="a=b", field_selector="metadata.name=c")
+    assert [one.metadata.name for one in found.objects] == ["l1", "l2", "l3"]
+    assert found.resource_version == "10"
     first = {"limit": "500", "labelSelector": "a=b", "fieldSelector": "metadata.name=c"}
     assert queries == [first, {**first, "continue": "more"}, {**first, "continue": "more"}]
 
@@ -130,12 +134,8 @@ def test_a_list_that_lost_its_place_is_gone() -> None:
             return status(410, "Expired", "The provided continue parameter is too old")
         return page(lease("a"), go_on="more")
 
-    async def main() -> None:
-        async with serving(handler) as access, client(access) as api:
-            await api.list(LEASES)
-
     with pytest.raises(Gone, match="too old"):
-        asyncio.run(main())
+        listed(handler)
 
 
 def test_one_bad_object_is_named_and_the_others_arrive() -> None:
@@ -146,16 +146,12 @@ def test_one_bad_object_is_named_and_the_others_arrive() -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
         return page(lease("a"), bad, worse, lease("b"))
 
-    async def main() -> None:
-        async with serving(handler) as access, client(access) as api:
-            listed = await api.list(LEASES)
-        assert [one.metadata.name for one in listed.objects] == ["a", "b"]
-        named, nameless = listed.unreadable
-        assert (named.key, named.metadata.uid) == ("ns/bad", "uid-bad")
-        assert "$.spec.holderIdentity" in str(named)
-        assert str(nameless).startswith("Lease without a name can't be read")
-
-    asyncio.run(main())
+    found = listed(handler)
+    assert [one.metadata.name for one in found.objects] == ["a", "b"]
+    named, nameless = found.unreadable
+    assert (named.key, named.metadata.uid) == ("ns/bad", "uid-bad")
+    assert "$.spec.holderIdentity" in str(named)
+    assert str(nameless).startswith("Lease without a name can't be read")
 
 
 @pytest.mark.parametrize("body", [{"error": "login"}, {"items": []}, {"metadata": {}, "items": []}, [], 7])
@@ -163,12 +159,8 @@ def test_json_of_something_else_is_never_an_empty_collection(body: Any) -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
         return answer(body)
 
-    async def main() -> None:
-        async with serving(handler) as access, client(access) as api:
-            await api.list(LEASES)
-
     with pytest.raises(Unreachable, match="something else than the Kubernetes API"):
-        asyncio.run(main())
+        listed(handler)
 
 
 def test_a_bad_object_that_was_asked_for_names_its_field() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -46,6 +47,17 @@ def play(story: Callable[[FakeApi, Clock], Coroutine[Any, Any, None]], *, latenc
     api = FakeApi(latency=latency)
     api.write(NODES, Node(metadata=ObjectMeta(name="n1", uid="node-uid")))
     virtual_time.run(lambda clock: story(api, clock))
+
+
+@asynccontextmanager
+async def kept(api: FakeApi, clock: Clock, *, at_least: int = 0) -> AsyncIterator[NodeLease]:
+    """The Lease of a speaker that has started and runs, until the end of the block and no shorter."""
+    lease = speaker(api, clock)
+    await lease.start(at_least=at_least)
+    running = asyncio.create_task(lease.run())
+    yield lease
+    assert not running.done()
+    running.cancel()
 
 
 def test_the_first_start_makes_the_lease() -> None:
@@ -115,59 +127,50 @@ def test_a_node_that_is_not_there_is_named() -> None:
 
 def test_it_is_renewed_each_period() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        await lease.start()
-        running = asyncio.create_task(lease.run())
-        before = stored(api).spec
-        await asyncio.sleep(10 * PERIOD + 1)
-        assert writes(api) == 11
-        assert stored(api).spec.renew_time != before.renew_time
-        assert stored(api).spec.acquire_time == before.acquire_time
-        running.cancel()
+        async with kept(api, clock):
+            before = stored(api).spec
+            await asyncio.sleep(10 * PERIOD + 1)
+            assert writes(api) == 11
+            assert stored(api).spec.renew_time != before.renew_time
+            assert stored(api).spec.acquire_time == before.acquire_time
 
     play(story)
 
 
 def test_a_change_is_told_at_once_and_many_in_one_write() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        await lease.start()
-        running = asyncio.create_task(lease.run())
-        await asyncio.sleep(GAP)
-        lease.register((LAN,))
-        await asyncio.sleep(0.001)
-        assert told(api).attachments == (LAN,)
-        assert writes(api) == 2
+        async with kept(api, clock) as lease:
+            await asyncio.sleep(GAP)
+            lease.register((LAN,))
+            await asyncio.sleep(0.001)
+            assert told(api).attachments == (LAN,)
+            assert writes(api) == 2
 
-        for number in range(50):  # a peer that comes and goes
-            lease.register((msgspec.structs.replace(LAN, hears=(f"n{number}",)),))
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(GAP)
-        assert told(api).attachments[0].hears == ("n49",)
-        assert writes(api) <= 2 + 5 + 2
+            for number in range(50):  # a peer that comes and goes
+                lease.register((msgspec.structs.replace(LAN, hears=(f"n{number}",)),))
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(GAP)
+            assert told(api).attachments[0].hears == ("n49",)
+            assert writes(api) <= 2 + 5 + 2
 
-        count = writes(api)
-        lease.register((msgspec.structs.replace(LAN, hears=("n49",)),))  # nothing new
-        await asyncio.sleep(GAP)
-        assert writes(api) == count
-        running.cancel()
+            count = writes(api)
+            lease.register((msgspec.structs.replace(LAN, hears=("n49",)),))  # nothing new
+            await asyncio.sleep(GAP)
+            assert writes(api) == count
 
     play(story)
 
 
 def test_a_change_whose_write_failed_is_told_soon() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        await lease.start()
-        running = asyncio.create_task(lease.run())
-        await asyncio.sleep(GAP)
-        api.fault = lambda _: Unreachable("for a moment")
-        lease.register((LAN,))
-        await asyncio.sleep(0.001)
-        api.fault = lambda _: None
-        await asyncio.sleep(GAP)
-        assert told(api).attachments == (LAN,)
-        running.cancel()
+        async with kept(api, clock) as lease:
+            await asyncio.sleep(GAP)
+            api.fault = lambda _: Unreachable("for a moment")
+            lease.register((LAN,))
+            await asyncio.sleep(0.001)
+            api.fault = lambda _: None
+            await asyncio.sleep(GAP)
+            assert told(api).attachments == (LAN,)
 
     play(story)
 
@@ -222,32 +225,28 @@ def test_of_two_that_started_from_nothing_one_goes_on() -> None:
 
 def test_a_deleted_lease_is_made_again_with_the_node_of_today() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        assert await lease.start(at_least=4000) == 4001
-        running = asyncio.create_task(lease.run())
-        api.remove(NODES, "n1")
-        api.remove(LEASES, "n1", "ns")
-        await asyncio.sleep(3 * PERIOD)  # without a Node it goes on trying
-        assert api.objects(LEASES) == {}
-        api.write(NODES, Node(metadata=ObjectMeta(name="n1", uid="another")))
-        await asyncio.sleep(2 * PERIOD)
-        assert told(api).incarnation == 4001
-        assert stored(api).metadata.owner_references[0].uid == "another"
-        running.cancel()
+        async with kept(api, clock, at_least=4000) as lease:
+            assert lease.incarnation == 4001
+            api.remove(NODES, "n1")
+            api.remove(LEASES, "n1", "ns")
+            await asyncio.sleep(3 * PERIOD)  # without a Node it goes on trying
+            assert api.objects(LEASES) == {}
+            api.write(NODES, Node(metadata=ObjectMeta(name="n1", uid="another")))
+            await asyncio.sleep(2 * PERIOD)
+            assert told(api).incarnation == 4001
+            assert stored(api).metadata.owner_references[0].uid == "another"
 
     play(story)
 
 
 def test_an_edit_by_somebody_is_no_loss() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        first = await lease.start()
-        running = asyncio.create_task(lease.run())
-        edited = msgspec.structs.replace(stored(api).metadata, annotations={})
-        api.write(LEASES, msgspec.structs.replace(stored(api), metadata=edited))
-        await asyncio.sleep(PERIOD + 1)
-        assert told(api).incarnation == first
-        running.cancel()
+        async with kept(api, clock) as lease:
+            first = lease.incarnation
+            edited = msgspec.structs.replace(stored(api).metadata, annotations={})
+            api.write(LEASES, msgspec.structs.replace(stored(api), metadata=edited))
+            await asyncio.sleep(PERIOD + 1)
+            assert told(api).incarnation == first
 
     play(story)
 
@@ -258,18 +257,15 @@ def test_an_api_server_that_is_down_is_outlived(how: str) -> None:
         return Unreachable("down") if how == "refused" else None
 
     async def story(api: FakeApi, clock: Clock) -> None:
-        lease = speaker(api, clock)
-        await lease.start()
-        running = asyncio.create_task(lease.run())
-        api.fault, api.latency = down, 1e9 if how == "hanging" else 0.0
-        count = len(api.calls)
-        await asyncio.sleep(3600)
-        assert 3600 / (PERIOD + TIMEOUT) / 2 < len(api.calls) - count < 3600 / 2
-        lease.register((LAN,))
-        api.fault, api.latency = (lambda _: None), 0.0
-        await asyncio.sleep(PERIOD + TIMEOUT)
-        assert told(api).attachments == (LAN,)
-        running.cancel()
+        async with kept(api, clock) as lease:
+            api.fault, api.latency = down, 1e9 if how == "hanging" else 0.0
+            count = len(api.calls)
+            await asyncio.sleep(3600)
+            assert 3600 / (PERIOD + TIMEOUT) / 2 < len(api.calls) - count < 3600 / 2
+            lease.register((LAN,))
+            api.fault, api.latency = (lambda _: None), 0.0
+            await asyncio.sleep(PERIOD + TIMEOUT)
+            assert told(api).attachments == (LAN,)
 
     with structlog.testing.capture_logs() as logs:
         play(story)
