@@ -55,6 +55,11 @@ def test_a_write_whose_answer_was_lost_holds_no_second_address() -> None:
             await settle()
             assert world.held() == {"192.0.2.10": ["web"]}
             assert world.ingress() == ["192.0.2.10"]
+            assert world.writes("services", "ipallocations") == [
+                "create ipallocations 192.0.2.10",
+                "update ipallocations 192.0.2.10",
+                "patch services/status web",
+            ]
 
     run(story)
 
