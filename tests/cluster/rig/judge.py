@@ -1,0 +1,98 @@
+"""What a client's connections came to, judged. Pure.
+
+Time is in nanoseconds of the client's monotonic clock. A client sees an address as silent from the end of one
+connection that came to success until the end of the next one, so a connection that had to wait, for the router's ARP
+say, counts as late as it was, and one that failed counts not at all. The machine of the client may stand still for a
+while too, and then it asks nobody: each silence says for how long.
+"""
+
+import itertools
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+MS: Final = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One connection, from before it was opened to after the answer, or its failure."""
+
+    at: int
+    opened: int
+    """When it was established; 0 where it never was."""
+    ended: int
+    node: str
+    """Who answered; empty where it failed."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A time in which no connection came to success."""
+
+    start: int
+    end: int
+    lateness: int
+    """Nanoseconds for which the client asked nobody though it should have, all together."""
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that is to be said of a client's connections."""
+
+    calls: int
+    failed: tuple[Call, ...]
+    """New connections that could not be opened."""
+    cut: tuple[Call, ...]
+    """Connections that were opened and then gave no answer: a single owner's state goes with it when it changes."""
+    silence: Silence
+    slowest: int
+    """The longest that a connection took that came to success."""
+    nodes: tuple[str, ...]
+    """Who answered, in turns: under policy Local with a backend on each node, who had the address."""
+
+    def __str__(self) -> str:
+        """One line for the figures."""
+        late = f", client late by {self.silence.lateness / MS:.0f} ms then" if self.silence.lateness >= MS else ""
+        return (
+            f"longest silence {self.silence.length / MS:.0f} ms{late}; of {self.calls} connections "
+            f"{len(self.failed)} not opened, {len(self.cut)} cut, the slowest good one {self.slowest / MS:.0f} ms"
+        )
+
+
+def judge(calls: Sequence[Call], period: int) -> Verdict:
+    """Judge connections that were opened once a ``period``, in nanoseconds.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not calls:
+        raise ValueError("no connection was tried, so nothing can be said")
+    good = [call for call in calls if not call.error]
+    return Verdict(
+        calls=len(calls),
+        failed=tuple(call for call in calls if call.error and not call.opened),
+        cut=tuple(call for call in calls if call.error and call.opened),
+        silence=_longest_silence(calls, good, period),
+        slowest=max((call.ended - call.at for call in good), default=0),
+        nodes=tuple(
+            node for node, _ in itertools.groupby(sorted(good, key=lambda call: call.at), lambda call: call.node)
+        ),
+    )
+
+
+def _longest_silence(calls: Sequence[Call], good: Sequence[Call], period: int) -> Silence:
+    """The longest one; the first and the last opening count as its ends where no success is nearer."""
+    asked = sorted(call.at for call in calls)
+    heard = sorted([asked[0], *(call.ended for call in good)])
+    heard.append(max(asked[-1], heard[-1]))
+    start, end = max(itertools.pairwise(heard), key=lambda pair: pair[1] - pair[0])
+    first, last = max(0, bisect_right(asked, start) - 1), min(bisect_left(asked, end), len(asked) - 1)
+    return Silence(start, end, max(0, asked[last] - asked[first] - (last - first) * period))

@@ -1,0 +1,109 @@
+"""A client outside that opens new connections while a test does something to the cluster."""
+
+import itertools
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final, Self
+
+from tests.cluster.rig.asking import PORT
+from tests.cluster.rig.judge import MS, Call, Verdict, judge
+from tests.e2e.rig.waiting import eventually
+
+SOURCE: Final = Path(__file__).with_name("caller.py").read_text(encoding="utf-8")
+PERIOD: Final = 20 * MS
+"""Between two connections."""
+PATIENCE: Final = 900 * MS
+"""A connection that takes longer has failed. Below a second: TCP sends a lost SYN again only then, so whatever was lost
+counts (RFC 6298)."""
+_SECOND: Final = 1_000_000_000
+_numbers = itertools.count(1)
+
+
+class Traffic:
+    """New connections, one a period, from construction to :meth:`end`; a context manager.
+
+    Args:
+        command: the command line that runs a program on the client.
+        address: whom to call.
+        directory: for its output.
+    """
+
+    def __init__(self, command: Callable[..., list[str]], address: IPv4Address, directory: Path) -> None:
+        self.address = address
+        self._output = directory / f"traffic-{next(_numbers)}-{address}.jsonl"
+        argv = command("python3", "-c", SOURCE, str(address), str(PORT), str(PERIOD / _SECOND), str(PATIENCE / _SECOND))
+        self._read, self._records = 0, list[dict[str, Any]]()
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+        self.answered(20)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def mark(self, what: str) -> None:
+        """Note what is done now, at a time of the client's clock."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(f"{what}\n".encode())
+        stdin.flush()
+
+    def marked(self, what: str) -> int:
+        """When something was marked for the last time, in nanoseconds of the client's clock."""
+
+        def noted() -> int:
+            return max((int(each["at"]) for each in self._seen() if each.get("mark") == what), default=0)
+
+        return eventually(noted, f"the client has noted {what!r}")
+
+    def calls(self) -> tuple[Call, ...]:
+        """The connections that have come to their end, in the order of their openings."""
+        read = (each for each in self._seen() if "mark" not in each)
+        return tuple(sorted(map(_call, read), key=lambda call: call.at))
+
+    def answered(self, count: int, *, by: Sequence[str] | None = None, within: float = 60) -> None:
+        """Wait until so many more have been answered, from now on, in ``within`` seconds; by these nodes if named."""
+        before = self._good(by)
+        eventually(
+            lambda: self._good(by) >= before + count,
+            f"{count} more connections to {self.address} are answered" + ("" if by is None else f" by {by}"),
+            within=within,
+        )
+
+    def end(self) -> Verdict:
+        """Let the last connection come to its end, and judge all of them."""
+        self._close()
+        return judge(self.calls(), PERIOD)
+
+    def _good(self, by: Sequence[str] | None) -> int:
+        return sum(not call.error and (by is None or call.node in by) for call in self.calls())
+
+    def _seen(self) -> list[dict[str, Any]]:
+        """All that it wrote; each line is read once, as a test looks often and shares the machine with the client."""
+        with self._output.open("rb") as output:
+            output.seek(self._read)
+            whole, newline, _ = output.read().rpartition(b"\n")
+        try:
+            self._records += [json.loads(line) for line in whole.splitlines()]
+        except ValueError:
+            raise AssertionError(f"the client's program failed:\n{whole[-2000:].decode()}") from None
+        self._read += len(whole) + len(newline)
+        return self._records
+
+    def _close(self) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+
+def _call(read: Mapping[str, Any]) -> Call:
+    return Call(read["at"], read.get("opened", 0), read["ended"], read.get("node", ""), read.get("error", ""))

@@ -1,0 +1,57 @@
+"""The controller that leads goes; addresses stay, and new Services get theirs from the other one."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from lbprovider.lab.provider import CONTROLLER, NAMESPACE
+from tests.cluster.rig.kubectl import Kubectl
+from tests.cluster.rig.provider import HOLD, Provider, uid
+from tests.cluster.rig.web import LOCAL, Web
+from tests.e2e.rig.report import Report
+from tests.e2e.rig.waiting import eventually
+
+_FORCE = ("--grace-period=0", "--force")
+
+
+@pytest.mark.parametrize("how", [(), _FORCE], ids=["gracefully", "by force"])
+def test_the_leading_controller_is_deleted(
+    web: Web, provider: Provider, kubectl: Kubectl, report: Report, how: Sequence[str]
+) -> None:
+    old = eventually(provider.leading_controller, "a controller leads")
+    with web.traffic(LOCAL) as traffic:
+        began = time.monotonic()
+        kubectl("delete", "pod", f"--namespace={NAMESPACE}", old, "--wait=false", *how)
+        web.create("late")
+        address = web.external_ip("late")
+        served = time.monotonic() - began
+        web.outside.ask(address)
+        verdict = traffic.end()
+    new = provider.leading_controller()
+    report(f"a Service made at once has its address after {served:.1f} s; Services of before: {verdict}")
+    web.delete("late", address)
+
+    assert new not in ("", old)
+    assert verdict.failed == verdict.cut == ()
+    assert address not in web.addresses.values()
+
+
+def test_a_rolling_update_of_the_controllers_costs_nobody_anything(
+    web: Web, provider: Provider, kubectl: Kubectl, report: Report
+) -> None:
+    before = {uid(pod) for pod in provider.pods("controller")}
+    with web.traffic(LOCAL) as traffic:
+        kubectl("rollout", "restart", f"--namespace={NAMESPACE}", f"deployment/{CONTROLLER}")
+        kubectl.rolled_out(NAMESPACE, f"deployment/{CONTROLLER}")
+        began = time.monotonic()
+        web.create("later")
+        address = web.external_ip("later")
+        served = time.monotonic() - began
+        verdict = traffic.end()
+    report(f"a Service made after it has its address after {served:.1f} s; Services of before: {verdict}")
+    web.delete("later", address)
+
+    assert before.isdisjoint(uid(pod) for pod in provider.pods("controller"))
+    assert verdict.failed == verdict.cut == ()
+    assert verdict.silence.length <= HOLD + verdict.silence.lateness

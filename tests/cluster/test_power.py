@@ -1,0 +1,43 @@
+"""A node that loses its power, and gets it again."""
+
+import pytest
+
+from tests.cluster.rig.judge import MS
+from tests.cluster.rig.power import Power
+from tests.cluster.rig.provider import HOLD, Provider
+from tests.cluster.rig.web import CLUSTER, LOCAL, SERVICES, Web
+from tests.e2e.rig.report import Report
+
+METALLB = 5460 * MS
+"""How long the same client got no answer where MetalLB had the address: policy Local, the same rig."""
+
+
+@pytest.mark.parametrize("service", [LOCAL, CLUSTER], ids=["Local", "Cluster"])
+def test_the_leaders_node_dies(web: Web, provider: Provider, switch: Power, report: Report, service: str) -> None:
+    """Under Local every node has a backend; under Cluster the backends are on other nodes than the leader's."""
+    web.keep_off_the_leader()
+    address = web.addresses[service]
+    old = provider.leader(address)
+    assert (old in web.backends(SERVICES[service][0])) == (service == LOCAL)
+    with web.traffic(service) as traffic:
+        traffic.mark("kill")
+        switch.kill(old)
+        new = provider.leader(address, other_than=old)
+        traffic.answered(50)
+        dead = traffic.end()
+    with web.traffic(service) as traffic:
+        switch.start(old)
+        traffic.answered(50)
+        back = traffic.end()
+    report(f"{old} dead: {dead}, hold {HOLD / MS:.0f} ms (MetalLB, policy Local: {METALLB / MS:.0f} ms)")
+    report(f"{old} back: {back}")
+
+    assert dead.silence.length <= 2 * HOLD + dead.silence.lateness
+    assert back.failed == back.cut == ()
+    assert back.silence.length <= HOLD + back.silence.lateness
+    assert provider.leader(address) == new, "the node that is back took the address"
+    if service == LOCAL:
+        assert dead.nodes == (old, new)
+        assert back.nodes == (new,)
+    for place in (web.outside, *web.places("pod"), *web.places("host")):
+        place.ask(address)
