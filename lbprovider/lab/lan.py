@@ -8,9 +8,9 @@
 
 Both bridges live in a namespace of their own, the switch, and the API server in another, control: nothing touches the
 interfaces, routes or ports of the machine, so any number of LANs with the same addresses stand side by side. Either
-network of a node can be cut without the other. Each node has a Pod range, on ``cni0`` unless a network plugin is to give
-out its addresses, and routes to the others' over the LAN; no address of a Service is ever on any interface. The switch
-is the LAN's router too: :meth:`Lan.outside` makes a client behind it.
+network of a node can be cut without the other. Each node has a Pod range, on ``cni0`` unless a network plugin is to
+give out its addresses, and routes to the others' over the LAN; no address of a Service is ever on any interface. The
+switch is the LAN's router too: :meth:`Lan.outside` makes a client behind it.
 
 Needs root, or the root of a user namespace with a tmpfs of its own on ``/run``; nothing else of the machine is used.
 Names carry the pid and the start time of the process that made them: what a killed run left is swept by the next.
