@@ -47,6 +47,7 @@ class Manifest(Object, frozen=True, kw_only=True):
     rules: Any = None
     role_ref: Any = None
     subjects: Any = None
+    automount_service_account_token: Any = None
 
 
 def _kind(api_version: str, kind: str, plural: str, *, namespaced: bool) -> Resource[Manifest]:

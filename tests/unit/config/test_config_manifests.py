@@ -77,8 +77,16 @@ def test_everything_has_its_place_and_nothing_is_there_twice(installed: list[Man
     cluster_wide = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
     for kind, namespace, name in seen:
         assert namespace == (None if kind in cluster_wide else NAMESPACE), name
+
+
+def test_labels_say_what_belongs_to_what(installed: list[Manifest]) -> None:
     for each in installed:
-        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "lbprovider"
+        labels = dict(each["metadata"]["labels"])
+        assert (labels.pop("app.kubernetes.io/name"), labels.pop("app.kubernetes.io/part-of")) == ("lbprovider",) * 2
+        component = each["metadata"]["name"].removeprefix("lbprovider-")
+        of_one = each["kind"] not in ("Namespace", "CustomResourceDefinition")
+        ours = {key: value for key, value in labels.items() if key.startswith("app.kubernetes.io/")}
+        assert ours == ({"app.kubernetes.io/component": component} if of_one else {})
 
 
 def test_nothing_secret_is_shipped(installed: list[Manifest]) -> None:
@@ -147,6 +155,28 @@ def test_containers_may_do_little(program: Manifest) -> None:
     assert "volumes" not in pod(program)
 
 
+def test_a_slow_start_is_no_reason_to_kill_and_a_loop_that_stands_still_is(program: Manifest) -> None:
+    probes = container(program)
+    start, live = probes["startupProbe"], probes["livenessProbe"]
+    assert start["httpGet"] == live["httpGet"]
+    # The controller asks an API server that doesn't answer for so long, and then ends by itself.
+    assert start["periodSeconds"] * start["failureThreshold"] > 2 * startup.PATIENCE
+    # One that is started may wait for a moment, not for its start again.
+    assert "initialDelaySeconds" not in live
+    assert container(program)["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_a_token_is_for_the_pod_that_asks_for_it(installed: list[Manifest], program: Manifest) -> None:
+    account = one(installed, "ServiceAccount", pod(program)["serviceAccountName"])
+    assert account["automountServiceAccountToken"] is False
+    assert pod(program)["automountServiceAccountToken"] is True
+
+
+def test_it_runs_where_linux_does(program: Manifest) -> None:
+    # The speaker tolerates the taints of Windows nodes too.
+    assert pod(program)["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
 def test_requests_are_there_and_no_limit_throttles(program: Manifest) -> None:
     assert container(program)["resources"].keys() == {"requests"}
     assert container(program)["resources"]["requests"].keys() == {"cpu", "memory"}
@@ -164,6 +194,26 @@ def test_the_controller_is_nobody_and_there_are_two_apart(controller: Manifest) 
     assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
     assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
     assert term["podAffinityTerm"]["labelSelector"] == controller["spec"]["selector"]
+
+
+def test_an_update_of_the_controller_keeps_one_replica_and_the_two_apart(controller: Manifest) -> None:
+    assert controller["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
+    }
+
+
+def test_the_controller_leaves_a_dead_node_soon(controller: Manifest) -> None:
+    seconds = {each["key"]: each.get("tolerationSeconds") for each in pod(controller)["tolerations"]}
+    assert seconds == {
+        "node-role.kubernetes.io/control-plane": None,
+        "node.kubernetes.io/not-ready": 30,
+        "node.kubernetes.io/unreachable": 30,
+    }
+
+
+def test_nothing_keeps_the_only_node_of_a_cluster_from_being_drained(installed: list[Manifest]) -> None:
+    assert "PodDisruptionBudget" not in {each["kind"] for each in installed}
 
 
 def test_the_speaker_is_root_in_the_nodes_network_with_one_capability(speaker: Manifest) -> None:
