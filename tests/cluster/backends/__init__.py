@@ -30,6 +30,11 @@ class Cluster(Protocol):
         """The address of the client outside, as a Pod sees it when nothing translates it."""
         ...
 
+    @property
+    def audit(self) -> Path | None:
+        """The API server's audit log, in the form of ``tests.e2e.rig.audit``; None where there is none to read."""
+        ...
+
     def provide(self, image: str) -> None:
         """Build our image from the Dockerfile under this name, or take it from a cache, and load it into every node.
 

@@ -79,6 +79,8 @@ def kubelet(etc: Path) -> str:
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
+        "clusterDNS": ["10.96.0.10"],  # there is none: whatever asks it is a finding
+        "clusterDomain": "cluster.local",
         "resolvConf": str(etc / "resolv.conf"),
         "makeIPTablesUtilChains": False,
         "shutdownGracePeriod": "0s",
