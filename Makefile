@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab controlplane e2e clean
+.PHONY: demo test lint types imports unit contract lab controlplane e2e images e2e-cluster clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
@@ -57,6 +57,14 @@ controlplane: $(VENV)/.e2e ## Kubernetes from source, minutes the first time and
 
 e2e: controlplane ## the story and the contract on a real control plane; needs root, nft, and Go for the first time
 	$(PYTEST) --durations=15 --server=real tests/e2e tests/contract
+
+images: $(VENV)/.e2e ## our image from the Dockerfile, and what real nodes need besides; cached outside the work tree
+	$(BIN)/python -m tests.cluster.images
+
+# On machines that have docker and kind: make e2e-cluster E2E_BACKEND=kind
+export E2E_BACKEND ?= nodes
+e2e-cluster: $(if $(filter nodes,$(E2E_BACKEND)),controlplane images,$(VENV)/.dev) ## the image and config/default on real kubelets
+	$(PYTEST) --durations=15 tests/cluster
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
