@@ -233,7 +233,9 @@ class ControlPlane:
             for name, flags in shape.others.items():
                 self._start(name, flags)
             for name, flags in shape.others.items():
-                self._await(name, flags, "/healthz")
+                if flags["secure-port"] != "0":
+                    api = self._api(flags["bind-address"], int(flags["secure-port"]), self.admin_token)
+                    self._await(name, api, "/healthz")
             eventually(lambda: self.api.find("/api/v1/namespaces/default"), "namespace default is there")
             self._undo = undo.pop_all()
 
@@ -261,24 +263,24 @@ class ControlPlane:
     def restart_apiserver(self) -> None:
         """Start the API server again after ``apiserver.kill()``; it is ready on return."""
         self._start("kube-apiserver", self._shape.apiserver)
-        self._await("kube-apiserver", self._shape.apiserver, "/readyz")
+        self._await("kube-apiserver", self.api, "/readyz")  # its connection is a new one from here on
 
     def _start(self, name: str, flags: Flags) -> None:
         argv = [f"--{flag}={value.format(directory=self.directory)}" for flag, value in flags.items()]
         self.processes[name] = self.lan.spawn(name, self.lan.control, [str(self._programs[name]), *argv])
 
-    def _await(self, name: str, flags: Flags, path: str) -> None:
-        host, port = flags.get("bind-address", ""), int(flags["secure-port"])
-        if not port:
-            return
-
+    def _await(self, name: str, api: Api, path: str) -> None:
         def healthy() -> bool:
             process = self.processes[name]
             assert process.running, f"{name} ended:\n{process.tail()}"
-            with contextlib.closing(Api(lambda: self._dial(host, port), host, self.authority, self.admin_token)) as api:
-                return api.text(path) == "ok"
+            return api.text(path) == "ok"
 
         eventually(healthy, f"{name} says ok at {path}", within=120)
+
+    def _api(self, host: str, port: int, token: str) -> Api:
+        api = Api(lambda: self._dial(host, port), host, self.authority, token)
+        self._undo.callback(api.close)
+        return api
 
     def _dial(self, host: str, port: int) -> socket.socket:
         return self.lan.control.run(lambda: socket.create_connection((host, port), timeout=30))
@@ -292,9 +294,7 @@ class ControlPlane:
 
     def api_as_token(self, token: str) -> Api:
         """The API server as the owner of a token sees it."""
-        api = Api(self.dial, str(CONTROL), self.authority, token)
-        self._undo.callback(api.close)
-        return api
+        return self._api(str(CONTROL), provider.API_PORT, token)
 
     def dial(self) -> socket.socket:
         """A new TCP connection to the API server."""
