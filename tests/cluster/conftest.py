@@ -25,7 +25,7 @@ from tests.cluster.rig.web import Web
 
 IMAGE: Final = "lbprovider:e2e"
 _BACKENDS: Final[Mapping[str, str]] = {
-    "nodes": "tests.cluster.backends.nodes.cluster",
+    "nodes": "tests.cluster.backends.nodes",
     "kind": "tests.cluster.backends.kind",
 }
 """The module of each, with a :class:`Backend` called ``up``."""
