@@ -35,6 +35,11 @@ class Cluster(Protocol):
         """The API server's audit log, in the form of ``tests.e2e.rig.audit``; None where there is none to read."""
         ...
 
+    @property
+    def audit(self) -> Path | None:
+        """The audit log of its API server, at level Metadata; None where it can't be read."""
+        ...
+
     def provide(self, image: str) -> None:
         """Build our image from the Dockerfile under this name, or take it from a cache, and load it into every node.
 

@@ -42,15 +42,15 @@ class Audit:
     """The log, as far as it is written: an answer that was received is in it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def mark(self) -> int:
         """A place in the log, for ``since``."""
-        return self._path.stat().st_size
+        return self.path.stat().st_size
 
     def requests(self, matching: Callable[[Request], bool] = lambda _: True, *, since: int = 0) -> tuple[Request, ...]:
         """The requests from a mark on that match, in the order of their answers. A watch is there once it has ended."""
-        with self._path.open("rb") as log:
+        with self.path.open("rb") as log:
             log.seek(since)
             whole, _, _ = log.read().rpartition(b"\n")
         read = (_request(json.loads(line)) for line in whole.splitlines())

@@ -72,6 +72,10 @@ class NodesCluster:
     def client(self) -> IPv4Address:
         return _CLIENT
 
+    @property
+    def audit(self) -> Path | None:
+        return self._plane.audit.path
+
     def provide(self, image: str) -> None:
         built = images.ours(image)
         self._each(lambda node: _load(node, built))
