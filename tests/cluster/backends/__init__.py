@@ -32,11 +32,6 @@ class Cluster(Protocol):
 
     @property
     def audit(self) -> Path | None:
-        """The API server's audit log, in the form of ``tests.e2e.rig.audit``; None where there is none to read."""
-        ...
-
-    @property
-    def audit(self) -> Path | None:
         """The audit log of its API server, at level Metadata; None where it can't be read."""
         ...
 
