@@ -34,6 +34,8 @@ class Guards:
     """V12: no vote before all promises of a former life have ended."""
     r7_quorum_read: bool = True
     """V9: no vote before the Segment was read with quorum in this life."""
+    r7_durable: bool = True
+    """No promise is longer than the silence that a later life will read from the snapshot on disk."""
     r8_own_claim: bool = True
     """What I claim I grant to nobody but the successor that I named."""
     r8_one_holder: bool = True
@@ -70,6 +72,8 @@ class Guards:
     """V7: nobody is named while another live peer claims the address."""
     r15_settled: bool = True
     """V8: a version is reported only after 2·Hmax in it."""
+    r15_durable: bool = True
+    """V9 with a snapshot: a version is reported only when it is on disk."""
     r15_never_lower: bool = True
     """A lower version is never adopted."""
     r17_every_list: bool = True

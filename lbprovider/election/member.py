@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from lbprovider.election.asking import Asking
 from lbprovider.election.claims import Claim, Claims
+from lbprovider.election.durable import Durable
 from lbprovider.election.evidence import NEVER, Evidence
 from lbprovider.election.grants import Grants
 from lbprovider.election.guards import ALL, Guards
@@ -73,6 +74,31 @@ class Member:
         self._vote.read |= quorum_read
         return self._end()
 
+    def restore(self, segment: Segment, silence: int, now: int) -> Output:
+        """The Segment as the snapshot on disk has it: for the API server is down, and nothing was adopted yet (7).
+
+        Args:
+            segment: the newest that a former life reported as settled, or a newer one.
+            silence: what the snapshot says with it: no promise of a former life is longer, ns.
+            now: the time.
+        """
+        self._begin(now)
+        self._vote.restore(silence)
+        self._enter(segment)
+        return self._end()
+
+    def durable(self, what: Durable | None, now: int) -> Output:
+        """What of this Segment a later life may find on disk, the oldest of all that it may find (7, 15).
+
+        Args:
+            what: it; None where no snapshot is kept, so that a later life has to read the Segment with quorum.
+            now: the time. From before a snapshot is first written until after the last one is gone, this is not None.
+        """
+        self._begin(now)
+        self._vote.durable = what
+        self._evidence.epoch += 1
+        return self._end()
+
     def heard(self, beat: Heartbeat, now: int) -> Output:
         """A datagram whose seal was good. "Heard" is the moment of this call, not of its arrival in the kernel (C5)."""
         self._begin(now)
@@ -116,7 +142,7 @@ class Member:
         times = [self._post.beat_at, self._peers.next_lapse, self._tenures.next_at(self._segment)]
         if self._vote.given:
             times.append(self._asking.next_at)
-        elif self._vote.read:
+        elif self._vote.read and self._vote.promises(self._segment, self._segment.hold):
             times.append(self._vote.silent_until(self._segment))
         return min(times)
 
@@ -138,6 +164,11 @@ class Member:
     def segment(self) -> Segment | None:
         """The Segment that this node is in."""
         return self._segment
+
+    @property
+    def silence(self) -> int:
+        """How long a later life that starts from the snapshot must be silent: what the snapshot says of it, ns."""
+        return self._vote.silence
 
     @property
     def claims(self) -> tuple[bytes, ...]:
@@ -169,6 +200,8 @@ class Member:
         name = self._segment.name
         if not self._vote.read:
             return f"Segment {name} was not yet read from the API server"
+        if not self._vote.promises(self._segment, self._segment.hold):
+            return f"Segment {name} is not yet in the snapshot on disk"
         if not self.votes(now):
             left = (self._vote.silent_until(self._segment) - now) // NS_PER_MS
             return f"silent on Segment {name} for another {left} ms, until promises of a former start have ended"
@@ -207,7 +240,7 @@ class Member:
             self._post.tell.update(self._grants.judge(self._peers.live))
             self._ask(segment, able=self._candidate and in_force)
             self._tenures.win(segment, mine, now)
-            self._settling.settle(segment, now)
+            self._settling.settle(segment, now, durable=self._vote.settles(segment))
             settled = {node: peer.settled for node, peer in self._peers.live.items()}
             swap = self._settling.proposal(segment, settled, now)
             datagrams = self._post.due(segment, now, self._head(segment))
@@ -240,13 +273,7 @@ class Member:
         """Rule 5; why the datagram was ignored, empty if it counts."""
         if self._segment is None:
             return "NoSegment"
-        if beat.cluster != self._cluster:
-            return "OtherCluster"
-        if beat.segment != self._scope:
-            return "OtherSegment"
-        if beat.node == self._node:
-            return "OwnDatagram"
-        ignored = self._peers.why_ignored(beat)
+        ignored = self._foreign(beat) or self._peers.why_ignored(beat)
         if ignored:
             return ignored
         peer, new_life = self._peers.admit(beat)
@@ -255,6 +282,9 @@ class Member:
             self._evidence.forget(peer.node)
             self._post.forget(peer.node)
         segment = self._adopt_from(peer, beat, self._segment)
+        if not self._vote.promises(segment, beat.hold):
+            return "NotDurable"
+        self._vote.promised(beat.hold)
         before = peer.kv if peer.node in self._peers.live else None
         touched = self._peers.hear(peer, beat, self._now, segment.hold)
         self._grants.revise(peer, touched)
@@ -267,6 +297,13 @@ class Member:
             self._tenures.evidence_came = True
             self._claims.prune(min(map(self._evidence.acknowledged, self._peers.live)))
         return ""
+
+    def _foreign(self, beat: Heartbeat) -> str:
+        if beat.cluster != self._cluster:
+            return "OtherCluster"
+        if beat.segment != self._scope:
+            return "OtherSegment"
+        return "OwnDatagram" if beat.node == self._node else ""
 
     def _adopt_from(self, peer: Peer, beat: Heartbeat, segment: Segment) -> Segment:
         """A newer version counts wherever it comes from (15)."""
@@ -290,6 +327,7 @@ class Member:
             if lower or segment.version == self._segment.version:
                 return
         self._segment, self._scope = segment, scope(segment.uid)
+        self._vote.promised(segment.hmax)
         self._settling.adopted(self._now)
         self._evidence.epoch += 1
         self._tenures.evidence_came = self._tenures.review = True

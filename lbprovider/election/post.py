@@ -89,6 +89,6 @@ class Post:
         return write(head, self._echo(peer), self._claims, after, lists if behind else ())
 
     def _echo(self, peer: Peer | None) -> Echo | None:
-        if peer is None:
+        if peer is None or peer.sent < 0:  # none of its datagrams counted yet: no promise was made
             return None
         return Echo(peer.incarnation, peer.sent, peer.hold, peer.kv, self._grants.bitmap(peer))

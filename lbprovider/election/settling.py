@@ -35,9 +35,9 @@ class Settling:
         self.settled = 0
         self.adopted(now)
 
-    def settle(self, segment: Segment, now: int) -> None:
-        """Rule 15."""
-        if now >= self._adopted_at + 2 * segment.hmax or not self._guards.r15_settled:
+    def settle(self, segment: Segment, now: int, *, durable: bool) -> None:
+        """Rule 15; ``durable``: a later life of this node will know the version."""
+        if durable and (now >= self._adopted_at + 2 * segment.hmax or not self._guards.r15_settled):
             self.settled = segment.version
 
     def proposal(self, segment: Segment, others: Mapping[str, int], now: int) -> ProposeSwap | None:

@@ -43,7 +43,7 @@ def calm(world: World) -> list[bytes]:
     """Ends all faults and waits; the addresses that then have no owner though somebody could be one."""
     world.heal()
     world.no_api.clear()
-    world.net = Net()
+    world.net = Net(fsync=None if world.net.fsync is None else (MS, 20 * MS))
     for name, node in world.nodes.items():
         if node.member is None:
             world.start(name)
@@ -69,6 +69,8 @@ def build(seed: int, guards: Guards, *, nodes: int | None) -> World:
         late=chance.choice((0, 0, 0.02, 0.1)),
         watch=(5 * MS, chance.choice((50, 500, 3000)) * MS),
         timers=chance.choice((0, 1, 20)) * MS,
+        fsync=chance.choice((None, (MS, 30 * MS), (50 * MS, 2 * SECOND))),
+        torn=0.5,
     )
     world = World(
         used,
@@ -130,7 +132,14 @@ def _crash(world: World) -> None:
 def _restart(world: World, name: str) -> None:
     if world.nodes[name].member is None:
         rebooted = world.random.random() < 0.3
-        world.start(name, reboot=rebooted)
+        # Now and then one that could reach the API server starts from its snapshot: C7 can't tell for sure.
+        down = name in world.no_api or world.random.random() < 0.5
+        world.start(name, reboot=rebooted, snapshot=down and world.nodes[name].disk.file is not None)
+
+
+def _lose_disk(world: World) -> None:
+    if world.net.fsync is not None:
+        world.lose_disk(_pick(world), world.random.randrange(1500 * MS))
 
 
 def _stale_restart(world: World) -> None:
@@ -190,4 +199,5 @@ _ACTIONS: Final[tuple[tuple[Callable[[World], None], int], ...]] = (
     (_api_cut, 1),
     (_api_heal, 1),
     (_wish, 4),
+    (_lose_disk, 1),
 )

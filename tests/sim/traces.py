@@ -17,22 +17,32 @@ from tests.sim.world import MS, Net, World, nothing
 X: Final = bytes((192, 0, 2, 1))
 Y: Final = bytes((192, 0, 2, 2))
 _FIXED: Final = Net(latency=(MS // 5, MS // 5), watch=(MS, MS), write=(MS, MS))
+KEPT: Final = replace(_FIXED, fsync=(5 * MS, 5 * MS))
+"""The same, where each node keeps a snapshot."""
 
 
 def scene(
-    nodes: str, guards: Guards, *, members: str = "", ranking: str = "", drift: dict[str, int] | None = None
+    nodes: str,
+    guards: Guards,
+    *,
+    members: str = "",
+    ranking: str = "",
+    drift: dict[str, int] | None = None,
+    net: Net = _FIXED,
 ) -> World:
     """Nodes a, b, …; X ranked in alphabetical order unless said otherwise; nothing is lost, all clocks are right."""
-    world = World(nodes, guards=guards, net=_FIXED, members=members or nodes)
+    world = World(nodes, guards=guards, net=net, members=members or nodes)
     for name, ppm in (drift or {}).items():
         world.nodes[name].rate += ppm
     world.wishes[X] = tuple(ranking or nodes)
     return world
 
 
-def started(nodes: str, guards: Guards, *, members: str = "", drift: dict[str, int] | None = None) -> World:
+def started(
+    nodes: str, guards: Guards, *, members: str = "", drift: dict[str, int] | None = None, net: Net = _FIXED
+) -> World:
     """The same after 301 ms: a owns X, and has just been heard and echoed."""
-    world = scene(nodes, guards, members=members, drift=drift)
+    world = scene(nodes, guards, members=members, drift=drift, net=net)
     world.start()
     world.run(301 * MS)
     assert world.owners(X) == {"a"}
@@ -162,6 +172,50 @@ def v9_fresh(guards: Guards) -> None:
     world.no_api.add("c")
     world.start("c", read=old, quorum=False)
     world.run(500 * MS)
+
+
+def v9_write_lost(guards: Guards) -> None:
+    """As v9, with a snapshot: what c reported was still on its way to the disk when it died."""
+    restored(guards, stuck=True)
+
+
+def restored(guards: Guards, *, stuck: bool) -> World:
+    """c, which was heard in the Segment's second version, starts from its snapshot and hears only a, in the first."""
+    world = started("abcdef", guards, members="abc", net=KEPT)
+    world.nodes["c"].disk.stuck = stuck
+    world.no_api.add("a")
+    world.isolate("a")
+    world.write(grown(world.segment, "def", 50 * MS))
+    world.run(1500 * MS)
+    assert world.owners(X) == {"d"}
+    world.crash("c")
+    world.isolate("a", "c")
+    world.heal(("a", "c"), ("c", "a"))
+    world.no_api.add("c")
+    world.start("c", snapshot=True)
+    world.run(500 * MS)
+    return world
+
+
+def v12_longer_than_silence(guards: Guards) -> None:
+    """c promises b 500 ms, but its snapshot still speaks of 250 ms when it starts from it."""
+    world = started("abc", guards, net=KEPT)
+    world.nodes["c"].disk.stuck = True
+    joint, last = _longer(world)
+    world.write(joint)
+    world.run(1050 * MS)
+    assert {world.member(name)._settling.settled for name in "ab"} == {joint.version}, "so the next one may be written"
+    world.no_api.update("ac")
+    world.isolate("a")
+    world.write(last)
+    world.run(900 * MS)
+    world.run(100 * MS, until=lambda: world.echoed("b"))
+    world.crash("c")
+    world.isolate("b")
+    world.start("c", snapshot=True)
+    world.run(251 * MS)
+    world.heal(("a", "c"), ("c", "a"))
+    world.run(200 * MS)
 
 
 def never_lower(guards: Guards) -> None:
@@ -334,10 +388,12 @@ TRACES: Final[tuple[tuple[Callable[[Guards], None], tuple[str, ...]], ...]] = (
     (v8_report, ("r15_settled",)),
     (v8_every_list, ("r17_every_list",)),
     (v9_fresh, ("r7_quorum_read",)),
+    (v9_write_lost, ("r15_durable",)),
     (v10_counted_hold, ("r9_echoed_hold",)),
     (v10_named_hold, ("r5_named_hold",)),
     (v11_shrink, ("r5_longest_promise",)),
     (v12_silence, ("r7_silence",)),
+    (v12_longer_than_silence, ("r7_durable",)),
     (two_askers, ("r8_own_claim",)),
     (two_askers_one_voter, ("r8_one_holder",)),
     (two_askers_one_voter, ("r9_refused",)),

@@ -18,6 +18,8 @@ from lbprovider.election.member import Member
 from lbprovider.election.outcome import Output, ProposeSwap
 from lbprovider.election.segment import MemberList, Segment, majority
 from lbprovider.wire.heartbeat import Heartbeat, decode, encode
+from tests.sim.disk import Disk
+from tests.sim.node import Ghost, Node
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -42,6 +44,10 @@ class Net:
     write: tuple[int, int] = (5 * MS, 20 * MS)
     timers: int = 0
     """Timers fire up to this much late."""
+    fsync: tuple[int, int] | None = None
+    """How long a snapshot takes to be written; None: none is kept."""
+    torn: float = 0.0
+    """Chance that a write which a crash interrupts is on disk all the same."""
 
 
 @dataclass(frozen=True)
@@ -56,39 +62,6 @@ class Message:
 def nothing(_: Message) -> bool:
     """What is lost on a good day."""
     return False
-
-
-@dataclass(frozen=True)
-class Ghost:
-    """A crashed node for which the kernel still answers."""
-
-    node: str
-    address: bytes
-    until: int
-    successor: str
-
-
-class Node:
-    """A machine: its clock, and the process on it if there is one."""
-
-    def __init__(self, name: str, rate: int, boot: int) -> None:
-        self.name = name
-        self.rate = rate
-        self.boot = boot
-        self.incarnation = 0
-        self.member: Member | None = None
-        self.paused = False
-        self.inbox: deque[bytes] = deque(maxlen=200)
-        self.wake_at = 0
-        self.life = 0
-
-    def local(self, real: int) -> int:
-        """This machine's CLOCK_BOOTTIME; ``rate`` is in parts per million."""
-        return (real - self.boot) * self.rate // 1_000_000
-
-    def real(self, local: int) -> int:
-        """The first real instant at which the clock shows at least ``local``."""
-        return self.boot - (-local * 1_000_000 // self.rate)
 
 
 class World:
@@ -142,8 +115,15 @@ class World:
         """Tells a node all wishes."""
         self._step(name, "wish", "", lambda m, now: m.wish(dict(self.wishes), now))
 
-    def start(self, *names: str, reboot: bool = False, read: Segment | None = None, quorum: bool = True) -> None:
-        """Starts processes; they read the Segment at once (``read``: an older one, from a cache)."""
+    def start(
+        self,
+        *names: str,
+        reboot: bool = False,
+        read: Segment | None = None,
+        quorum: bool = True,
+        snapshot: bool = False,
+    ) -> None:
+        """Starts processes; they read the Segment at once (``read``: an older one, from a cache), or from disk."""
         for name in names or tuple(self.nodes):
             node = self.nodes[name]
             if reboot:
@@ -153,8 +133,13 @@ class World:
             node.paused = False
             node.inbox.clear()
             node.member = Member(name, node.incarnation, node.local(self.now), CLUSTER, self.guards)
-            segment = read or self.segment
-            self.adopt(name, segment, quorum=quorum)
+            node.disk.found()
+            self._tell_durable(node)
+            stored = node.disk.file
+            if not snapshot:
+                self.adopt(name, read or self.segment, quorum=quorum)
+            elif stored is not None:
+                self._step(name, "restore", stored, lambda m, now: m.restore(stored.segment, stored.silence, now))  # noqa: B023  (called at once)
             self.inform(name)
             self._step(name, "candidate", "", lambda m, now: m.candidate(usable=True, now=now))
 
@@ -169,6 +154,20 @@ class World:
                 self.ghosts.append(Ghost(name, address, until, successor(member, address)))
         node.member = None
         node.paused = False
+        if node.disk.writing is not None and self.random.random() < self.net.torn:
+            node.disk.file = node.disk.writing
+
+    def lose_disk(self, name: str, span: int) -> None:
+        """For a while nothing can be written, and the file is removed so that nobody trusts it."""
+        self._note("no disk", name, "")
+        node = self.nodes[name]
+        node.disk = Disk(broken=True)
+        self._tell_durable(node)
+
+        def mended() -> None:
+            node.disk.broken = False
+
+        self.at(self.now + span, mended)
 
     def pause(self, name: str) -> None:
         self._note("pause", name, "")
@@ -182,6 +181,7 @@ class World:
         for payload in inbox:
             self._deliver(name, payload, node.life)
         self._step(name, "tick", "", lambda m, now: m.tick(now))
+        self._tell_durable(node)
         self.inform(name)
 
     def cut(self, *pairs: tuple[str, str]) -> None:
@@ -334,6 +334,8 @@ class World:
         if output.ignored:
             self.counts[f"ignored/{output.ignored}"] += 1
         self._plan_wake(node)
+        if self.net.fsync is not None:
+            self._keep(node, self.net.fsync)
         if self.ghosts:
             self.ghosts = [ghost for ghost in self.ghosts if self.now < ghost.until]
         self.check()
@@ -352,6 +354,22 @@ class World:
     def _wake(self, node: Node, life: int, at: int) -> None:
         if node.life == life and node.wake_at == at:
             self._step(node.name, "tick", "", lambda m, now: m.tick(now))
+
+    def _keep(self, node: Node, fsync: tuple[int, int]) -> None:
+        """Writes what a later life needs, as soon as it is something else than what is on disk."""
+        assert node.member is not None
+        if node.disk.begin(node.member, node.local(self.now)):
+            self._tell_durable(node)
+            self.at(self.now + self.random.randint(*fsync), partial(self._written, node, node.disk))
+
+    def _written(self, node: Node, disk: Disk) -> None:
+        if node.disk is disk and disk.writing is not None and node.member is not None and not disk.stuck:
+            disk.end()
+            self._tell_durable(node)
+
+    def _tell_durable(self, node: Node) -> None:
+        """Paused, it is told when it goes on: until then it does nothing."""
+        self._step(node.name, "durable", node.disk.floor, lambda m, now: m.durable(node.disk.floor, now))
 
     def _send(self, sender: str, receiver: str, beat: Heartbeat) -> None:
         if receiver not in self.nodes or (sender, receiver) in self.cuts or self.drop(Message(sender, receiver, beat)):

@@ -110,9 +110,11 @@ def test_a_version_has_settled_after_twice_the_longest_hold() -> None:
     long = Segment("uid", "lan", 2, (MemberList(("a",), 1), MemberList(("a", "b"), 2, 100 * MS)))
     settling = Settling("a", ALL)
     settling.adopted(100 * MS)
-    settling.settle(long, 1100 * MS - 1)
+    settling.settle(long, 1100 * MS - 1, durable=True)
     assert settling.settled == 0
-    settling.settle(long, 1100 * MS)
+    settling.settle(long, 1100 * MS, durable=False)
+    assert settling.settled == 0
+    settling.settle(long, 1100 * MS, durable=True)
     assert settling.settled == 2
 
 
