@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from lbprovider.lab.lan import CONTROL
+from lbprovider.lab.provider import API_PORT
 from lbprovider.net.namespaces import Namespace
 from tests.contract.servers import NODE, Server
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.binaries import Binaries
-from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.cluster import Cluster
 
 T = TypeVar("T")
 

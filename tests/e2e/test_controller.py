@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lbprovider.lab.process import Process
+from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig import ours, services
 from tests.e2e.rig.api import Object
 from tests.e2e.rig.audit import Request
-from tests.e2e.rig.cluster import NAMESPACE, Cluster
+from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 

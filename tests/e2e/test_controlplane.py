@@ -207,6 +207,9 @@ def test_what_an_assets_folder_lacks_is_built(
 ) -> None:
     for name in ("etcd", "kube-apiserver", "kubectl"):  # what envtest's archive has
         (tmp_path / name).touch()
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nowhere"))
+    with pytest.raises(RuntimeError, match="nowhere, which is no folder"):
+        programs.find()
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
     found = programs.find()
     assert {found.etcd, found.apiserver, found.kubectl} == {*tmp_path.iterdir()}

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
+from lbprovider.lab.provider import NAMESPACE
 from tests.contract.kinds import KINDS, STATUSES, Stored, body, path
 from tests.e2e.rig import ours
 from tests.e2e.rig.api import Api
-from tests.e2e.rig.cluster import NAMESPACE, Cluster
+from tests.e2e.rig.cluster import Cluster
 
 pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
 

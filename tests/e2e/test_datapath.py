@@ -26,7 +26,7 @@ from lbprovider.net.nftables import KernelForwards
 from lbprovider.net.nftables_messages import Backend, Frontend, no_table
 from tests.e2e.rig import planted, services
 from tests.e2e.rig.binaries import Binaries
-from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 
@@ -234,7 +234,7 @@ class Programs:
             eventually(lambda each=each: "serving" in each.tail(), f"{each.name} serves")  # type: ignore[misc]
 
     def start(self, name: str) -> Process:
-        return datapath.start(self.plane.lan, name, self._account, CONTROL, API_PORT)
+        return datapath.start(self.plane.lan, name, self._account, CONTROL, provider.API_PORT)
 
     def nodes(self, address: Address, port: int = 80) -> list[str]:
         """Who serves an address, asked from each node itself."""

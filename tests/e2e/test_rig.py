@@ -17,11 +17,12 @@ from lbprovider.lab.eyes.both import Eyes
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.eyes.judge import MS
 from lbprovider.lab.lan import CONTROL, Lan
+from lbprovider.lab.provider import API_PORT
 from lbprovider.net import namespaces
 from tests.e2e.rig import nodes, ours, planted, services
 from tests.e2e.rig.api import Api, ApiError
 from tests.e2e.rig.backends import Pod
-from tests.e2e.rig.cluster import API_PORT, Cluster
+from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.controlplane import API_SERVICE
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.traffic import Traffic

@@ -15,8 +15,9 @@ from lbprovider.lab.eyes.both import Eyes
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.eyes.judge import MS
 from lbprovider.lab.process import Process
+from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig import nodes, ours, services
-from tests.e2e.rig.cluster import NAMESPACE, Cluster
+from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 

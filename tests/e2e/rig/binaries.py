@@ -40,8 +40,10 @@ def find() -> Binaries:
     Raises:
         RuntimeError: the build failed, or a program that is needed is not installed; says which.
     """
-    assets = Path(os.environ["KUBEBUILDER_ASSETS"]) if "KUBEBUILDER_ASSETS" in os.environ else None
-    given = {} if assets is None else {each.name: each for each in assets.iterdir()}
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and not Path(assets).is_dir():
+        raise RuntimeError(f"KUBEBUILDER_ASSETS names {assets}, which is no folder: correct or unset it")
+    given = {each.name: each for each in Path(assets).iterdir()} if assets else {}
     missing = [name for name in _KUBERNETES if name not in given]
     built = _built() if missing else Path()
     where = {name: given.get(name, built / name) for name in _KUBERNETES}

@@ -3,17 +3,12 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Final
 
-from lbprovider.lab import provider
 from lbprovider.lab.lan import PODS4, PODS6, Lan
 from lbprovider.lab.process import Process
 from tests.e2e.rig import nodes
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.controlplane import PROXY, WITHOUT_KUBELETS, ControlPlane
-
-API_PORT: Final = provider.API_PORT
-NAMESPACE: Final = provider.NAMESPACE
 
 
 class Cluster(ControlPlane):
