@@ -36,12 +36,15 @@ def rendered(cluster: Cluster, folder: Path) -> list[Object]:
 
 def workloads(objects: list[Object]) -> dict[str, Object]:
     """The Pod templates, by name of what makes the Pods."""
-    return {each["metadata"]["name"]: each["spec"]["template"] for each in objects if "template" in each["spec"]}
+    return {
+        each["metadata"]["name"]: each["spec"]["template"]
+        for each in objects
+        if each["kind"] in ("Deployment", "DaemonSet")
+    }
 
 
 def template(cluster: Cluster, name: str) -> Object:
-    found = [each for each in rendered(cluster, DEFAULT) if each["kind"] in ("Deployment", "DaemonSet")]
-    return workloads(found)[name]
+    return workloads(rendered(cluster, DEFAULT))[name]
 
 
 def test_it_is_applied_without_a_warning_and_then_there_is_nothing_to_change(applied: Cluster) -> None:
@@ -70,17 +73,22 @@ def test_one_line_of_a_kustomization_says_which_image_both_run(applied: Cluster,
         "images": [{"name": "lbprovider", "newName": name, "newTag": tag}],
     }
     (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay), encoding="utf-8")
-    found = [each for each in rendered(applied, tmp_path) if each["kind"] in ("Deployment", "DaemonSet")]
     assert {
-        (name, container["image"]) for name, pod in workloads(found).items() for container in pod["spec"]["containers"]
+        (name, container["image"])
+        for name, pod in workloads(rendered(applied, tmp_path)).items()
+        for container in pod["spec"]["containers"]
     } == {(CONTROLLER, OTHER), (SPEAKER, OTHER)}
 
 
-def test_everything_of_ours_is_found_by_its_label(applied: Cluster) -> None:
+def found(cluster: Cluster) -> set[tuple[str, str]]:
+    """What bears our label."""
     kinds = "namespaces,crds,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings,deployments,daemonsets"
     argv = ("get", kinds, "--all-namespaces", "--selector=app.kubernetes.io/part-of=lbprovider", "--output=json")
-    found = {(each["kind"], each["metadata"]["name"]) for each in json.loads(applied.kubectl(*argv))["items"]}
-    assert found == {(each["kind"], each["metadata"]["name"]) for each in rendered(applied, DEFAULT)}
+    return {(each["kind"], each["metadata"]["name"]) for each in json.loads(cluster.kubectl(*argv))["items"]}
+
+
+def test_everything_of_ours_is_found_by_its_label(applied: Cluster) -> None:
+    assert found(applied) == {(each["kind"], each["metadata"]["name"]) for each in rendered(applied, DEFAULT)}
 
 
 def refusal(cluster: Cluster, level: str, pod: Object) -> str:
@@ -110,3 +118,9 @@ def test_the_speaker_needs_the_nodes_network_and_disk_which_only_privileged_lets
     assert set(re.findall(r"(?:: |\), )([\w -]+) \(", said)) == BEYOND_BASELINE, said
     assert refusal(applied, "privileged", template(applied, SPEAKER)) == ""
     assert applied.api.get(f"/api/v1/namespaces/{NAMESPACE}")["metadata"]["labels"][ENFORCE] == "privileged"
+
+
+def test_at_the_end_one_command_takes_all_of_it_away(applied: Cluster) -> None:
+    ours.pool(applied, "lan", "198.51.100.200")
+    applied.kubectl("delete", "-k", str(DEFAULT), "--timeout=60s")
+    assert found(applied) == set()
