@@ -41,11 +41,13 @@ class Up:
 
 
 _UP = pytest.StashKey[Up]()
+_LAST: Final = "test_rights.py"
+"""Holds what was asked for against what is granted, so it comes after all that asks."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_size, reverse=True)
+    items.sort(key=lambda item: (-_size(item), item.path.name == _LAST))
 
 
 def _size(item: pytest.Item) -> int:
