@@ -3,26 +3,29 @@
 # BASE is any image with Python 3.11 or later as python3, and its venv module for the first stages.
 ARG BASE=docker.io/library/python:3.13-slim
 
-# What we depend on, apart from our own code: an edit of that installs nothing anew. pip stays outside of what is
-# shipped.
+# The list alone, so that another edit of the file installs nothing anew.
+FROM ${BASE} AS requirements
+COPY pyproject.toml ./
+RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+    >/requirements.txt
+
+# What we depend on, apart from our own code; and pip, outside of what is shipped.
 FROM ${BASE} AS dependencies
-WORKDIR /src
 RUN python3 -m venv /opt/pip \
  && python3 -m venv --without-pip /opt/lbprovider
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_NO_COMPILE=1 \
     PIP_PYTHON=/opt/lbprovider/bin/python
-COPY pyproject.toml ./
+COPY --from=requirements /requirements.txt /
 # Compiled here, as the root will be read-only; without time stamps, as not every tool that moves layers keeps them.
-RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-    >requirements.txt \
- && /opt/pip/bin/pip install --requirement requirements.txt \
+RUN /opt/pip/bin/pip install --requirement /requirements.txt \
  && /opt/lbprovider/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/lbprovider/lib
 
 # Our own, as files to lay over them.
 FROM dependencies AS code
-COPY README.md LICENSE ./
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
 COPY config/crd ./config/crd
 COPY config/rbac ./config/rbac
 COPY lbprovider ./lbprovider

@@ -103,9 +103,10 @@ class Storage:
 
     def export(self, image: str, name: str, archive: Path) -> None:
         """Write an image under another name into a file, whole or not at all."""
+        number = self._run("images", "--quiet", image).strip()  # by its name, that would be written too
         with tempfile.TemporaryDirectory(prefix="export-", dir=archive.parent) as scratch:
             whole = Path(scratch, "image.tar")
-            self._run("push", "--quiet", image, f"docker-archive:{whole}:{name}")
+            self._run("push", "--quiet", number, f"docker-archive:{whole}:{name}")
             whole.rename(archive)
 
     def tidy(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster.images.cache import Storage, digest, storage
-from tests.cluster.images.programs import run
+from tests.cluster.images.programs import installed, run
 
 RELEASE: Final = "trixie"
 """Its Python is 3.13, as that of the Dockerfile's own base: so Pods here run the wheels that users run."""
@@ -56,7 +56,12 @@ def _bootstrap(store: Storage, wanted: str) -> None:
         root, context = Path(scratch, "root"), Path(scratch, "context")
         context.mkdir()
         # In a mount namespace of its own, as it mounts /proc and /sys in there: killed, it leaves none behind.
-        debootstrap = ("debootstrap", "--force-check-gpg", "--variant=minbase", f"--include={','.join(_PACKAGES)}")
+        debootstrap = (
+            installed("debootstrap"),
+            "--force-check-gpg",
+            "--variant=minbase",
+            f"--include={','.join(_PACKAGES)}",
+        )
         run("unshare", "--mount", "--propagation", "private", *debootstrap, RELEASE, root, *_mirror(), env=_proxy())
         left_out = [f"--exclude=./{each}" for each in _LEFT_OUT]
         run("tar", "--numeric-owner", *left_out, "--create", "--file", context / "rootfs.tar", "--directory", root, ".")

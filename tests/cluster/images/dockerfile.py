@@ -48,13 +48,14 @@ def context(root: Path, ignore: Sequence[str]) -> Iterator[Path]:
     """
     lines = [line for line in ignore if line and not line.startswith("#")]
     wanted = [line.removeprefix("!") for line in lines if line.startswith("!")]
-    unwanted = {line.removeprefix("**/") for line in lines if line.startswith("**/")}
-    if lines != ["*", *(f"!{each}" for each in wanted), *(line for line in lines if line.startswith("**/"))]:
+    unwanted = [line.removeprefix("**/") for line in lines if line.startswith("**/")]
+    understood = ["*", *(f"!{each}" for each in wanted), *(f"**/{each}" for each in unwanted)]
+    if lines != understood or any("/" in each for each in unwanted):
         raise RuntimeError(".dockerignore: only '*', then '!path', then '**/name' are understood here")
     for each in wanted:
         for path in [root / each] if (root / each).is_file() else (root / each).rglob("*"):
             relative = path.relative_to(root)
-            if path.is_file() and unwanted.isdisjoint(relative.parts):
+            if path.is_file() and not set(unwanted) & set(relative.parts):
                 yield relative
 
 

@@ -36,10 +36,8 @@ def run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | 
         RuntimeError: it is not installed, or it failed; the message ends with its own last lines.
     """
     name, *arguments = map(str, command)
-    program = shutil.which(name)
-    if program is None:
-        raise RuntimeError(f"{name} is not installed: {_INSTALL.get(name, 'it is needed to make container images')}")
-    process = subprocess.Popen(
+    program = installed(name)
+    with subprocess.Popen(
         [program, *arguments],
         cwd=cwd,
         env={**os.environ, **(env or {})},
@@ -49,16 +47,28 @@ def run(*command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | 
         text=True,
         errors="replace",
         start_new_session=True,  # so that it can be ended with its children, and an interrupt reaches us first
-    )
-    try:
-        out, err = process.communicate()
-    except BaseException:
-        _end(process)
-        raise
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
     if process.returncode != 0:
         said = [line for line in f"{out}\n{err}".splitlines() if line.strip()][-_LINES:]
         raise RuntimeError("\n".join([f"{' '.join([name, *arguments[:2]])} … failed:", *said]))
     return out
+
+
+def installed(name: str) -> str:
+    """Where a program is.
+
+    Raises:
+        RuntimeError: nowhere in PATH; the message says what to install.
+    """
+    program = shutil.which(name)
+    if program is None:
+        raise RuntimeError(f"{name} is not installed: {_INSTALL.get(name, 'it is needed to make container images')}")
+    return program
 
 
 def _end(process: subprocess.Popen[str]) -> None:

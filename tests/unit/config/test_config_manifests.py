@@ -339,8 +339,9 @@ def test_a_speaker_sees_one_namespace_and_only_whether_it_is_there(installed: li
 
 def test_the_dockerfile_builds_one_small_image_that_is_not_root() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    dependencies, code, final = re.split(r"\n(?=FROM )", text)[1:]
+    requirements, dependencies, code, final = re.split(r"\n(?=FROM )", text)[1:]
     assert "\nARG BASE=docker.io/library/python:3.13-slim\n" in text.partition("\nFROM ")[0]
+    assert requirements.startswith("FROM ${BASE} AS requirements\n")
     assert dependencies.startswith("FROM ${BASE} AS dependencies\n")
     assert code.startswith("FROM dependencies AS code\n")
     assert final.startswith("FROM ${BASE}\n")
