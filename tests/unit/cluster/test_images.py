@@ -134,11 +134,12 @@ def test_an_interrupted_program_ends_with_its_children(monkeypatch: pytest.Monke
     opened = []
 
     def interrupted(_: subprocess.Popen[str]) -> None:
-        opened.append(pipe.open("rb"))  # which waits until the program has it open, too
+        opened.append(pipe.open("rb"))
+        assert opened[0].readline() == b"started\n"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run("sh", "-c", f"exec 9>{pipe}; (sleep 5; echo survived >&9) & wait")
+        run("sh", "-c", f"(echo started; sleep 5; echo survived) >{pipe} & wait")
     with opened[0] as reader:
         assert reader.read() == b""  # at its end, as nobody has it open any more
