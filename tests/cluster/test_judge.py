@@ -44,6 +44,7 @@ def test_one_slow_connection_among_others_is_none() -> None:
 def test_a_client_that_asks_nobody_says_so() -> None:
     verdict = judge([good(0), good(20), good(220), good(240)], PERIOD)
     assert (verdict.silence.length, verdict.silence.lateness) == (200 * MS, 180 * MS)
+    assert verdict.lateness == 180 * MS
 
 
 def test_an_outage_that_never_ends_counts_up_to_the_last_try() -> None:
@@ -60,6 +61,14 @@ def test_a_cut_connection_is_told_from_one_that_was_not_opened() -> None:
 def test_who_answered_is_told_in_turns() -> None:
     verdict = judge([good(0), good(20, node="node2"), good(40, node="node2"), good(60)], PERIOD)
     assert verdict.nodes == ("node1", "node2", "node1")
+    assert verdict.led_by("node1", "node2", "node1")
+    assert not verdict.led_by("node1", "node2")
+
+
+def test_on_a_machine_that_stood_still_it_is_not_judged_who_led() -> None:
+    verdict = judge([good(0), good(20, node="node2"), good(91)], PERIOD)
+    assert not verdict.calm
+    assert verdict.led_by("node1")
 
 
 def test_of_nothing_nothing_can_be_said() -> None:

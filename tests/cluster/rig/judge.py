@@ -14,6 +14,9 @@ from typing import Final
 
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
+CALM: Final = 50 * MS
+"""A client that is never later than this was on a machine on which speakers too could run when they had to: it is the
+period of their heartbeats. On any other, promises lapse with nobody at fault, and an address may move by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,29 @@ class Verdict:
     cut: tuple[Call, ...]
     """Connections that were opened and then gave no answer: a single owner's state goes with it when it changes."""
     silence: Silence
+    lateness: int
+    """The longest time for which the client asked nobody though it should have."""
     slowest: int
     """The longest that a connection took that came to success."""
     nodes: tuple[str, ...]
     """Who answered, in turns: under policy Local with a backend on each node, who had the address."""
 
+    @property
+    def calm(self) -> bool:
+        """Whether it can be said who should have had the address: see :data:`CALM`."""
+        return self.lateness <= CALM
+
+    def led_by(self, *nodes: str) -> bool:
+        """Whether these answered, in turns; or it can't be said."""
+        return self.nodes == nodes or not self.calm
+
     def __str__(self) -> str:
         """One line for the figures."""
-        late = f", client late by {self.silence.lateness / MS:.0f} ms then" if self.silence.lateness >= MS else ""
+        late = f"client late by {self.silence.lateness / MS:.0f} ms then, {self.lateness / MS:.0f} ms at most"
         return (
-            f"longest silence {self.silence.length / MS:.0f} ms{late}; of {self.calls} connections "
-            f"{len(self.failed)} not opened, {len(self.cut)} cut, the slowest good one {self.slowest / MS:.0f} ms"
+            f"longest silence {self.silence.length / MS:.0f} ms ({late});"
+            f" of {self.calls} connections {len(self.failed)} not opened, {len(self.cut)} cut, the slowest good one"
+            f" {self.slowest / MS:.0f} ms" + ("" if self.calm else "; not calm, so it is not judged who led")
         )
 
 
@@ -76,11 +91,13 @@ def judge(calls: Sequence[Call], period: int) -> Verdict:
     if not calls:
         raise ValueError("no connection was tried, so nothing can be said")
     good = [call for call in calls if not call.error]
+    asked = sorted(call.at for call in calls)
     return Verdict(
         calls=len(calls),
         failed=tuple(call for call in calls if call.error and not call.opened),
         cut=tuple(call for call in calls if call.error and call.opened),
-        silence=_longest_silence(calls, good, period),
+        silence=_longest_silence(asked, good, period),
+        lateness=max((after - before - period for before, after in itertools.pairwise(asked)), default=0),
         slowest=max((call.ended - call.at for call in good), default=0),
         nodes=tuple(
             node for node, _ in itertools.groupby(sorted(good, key=lambda call: call.at), lambda call: call.node)
@@ -88,9 +105,8 @@ def judge(calls: Sequence[Call], period: int) -> Verdict:
     )
 
 
-def _longest_silence(calls: Sequence[Call], good: Sequence[Call], period: int) -> Silence:
+def _longest_silence(asked: Sequence[int], good: Sequence[Call], period: int) -> Silence:
     """The longest one; the first and the last opening count as its ends where no success is nearer."""
-    asked = sorted(call.at for call in calls)
     heard = sorted([asked[0], *(call.ended for call in good)])
     heard.append(max(asked[-1], heard[-1]))
     start, end = max(itertools.pairwise(heard), key=lambda pair: pair[1] - pair[0])

@@ -11,7 +11,9 @@ from tests.e2e.rig.waiting import eventually
 
 _CRASH = r"""
 for each in /proc/[0-9]*; do
-    if tr '\0' ' ' < "$each/cmdline" | grep -q 'bin/lbprovider speaker'; then kill -9 "${each#/proc/}" && ended=1; fi
+    if tr '\0' ' ' < "$each/cmdline" | grep -q '^[^ ]*/python[^ ]* [^ ]*/lbprovider speaker'; then
+        kill -9 "${each#/proc/}" && ended=1
+    fi
 done 2> /dev/null
 [ -n "$ended" ]
 """

@@ -71,7 +71,8 @@ class Provider:
     def leading_controller(self) -> str:
         """The name of the Pod that holds the controllers' Lease; empty while nobody does."""
         lease = self.kubectl.get("lease", CONTROLLER_LEASE, f"--namespace={NAMESPACE}")
-        return lease["spec"].get("holderIdentity") or ""
+        # A replica's identity is its Pod's name and something that no earlier life of the Pod had.
+        return (lease["spec"].get("holderIdentity") or "").partition("_")[0]
 
     def restarts(self) -> Mapping[tuple[str, str, str], int]:
         """How often each of our containers was started again, by Pod, its uid, and container."""
