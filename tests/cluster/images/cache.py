@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,7 +70,9 @@ def storage() -> Iterator["Storage"]:
     with (folder() / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         store = Storage(folder() / "storage")
-        store.tidy()  # what somebody left who was killed
+        for each in (*folder().glob("*/build-*"), *folder().glob("*/export-*")):  # of somebody who was killed
+            shutil.rmtree(each)
+        store.tidy()
         try:
             yield store
         finally:
