@@ -69,6 +69,10 @@ class SpeakerSettings:
     """Shell patterns of interfaces that are never a LAN."""
     ignore_exclude_label: bool = False
     """Announce even from nodes labelled ``node.kubernetes.io/exclude-from-external-load-balancers``."""
+    snapshot_dir: Path | None = None
+    """A directory of this node, for us alone, that outlives the Pod: holds what a restart needs while the API server is
+    down, the heartbeat key too. None = such a restart waits for the API server. Who takes the setting away for a while
+    removes the directory: what is in it would be out of date."""
 
     def __post_init__(self) -> None:
         if not self.node_name:

@@ -100,6 +100,10 @@ def speaker(
     ignore_exclude_label: Annotated[
         bool, typer.Option(help=f"Announce even from nodes labelled {names.EXCLUDE_NODE_LABEL}.")
     ] = False,
+    snapshot_dir: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the node to keep what a restart needs while the API server is down (secret)."),
+    ] = None,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Answer ARP and NDP for the addresses that this node leads (run by the DaemonSet)."""
@@ -110,6 +114,7 @@ def speaker(
         heartbeat_port=heartbeat_port,
         http_port=http_port,
         ignore_exclude_label=ignore_exclude_label,
+        snapshot_dir=snapshot_dir,
     )
     from lbprovider.speaker.app import serve  # noqa: PLC0415  (see the package docstring)
 

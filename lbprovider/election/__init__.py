@@ -8,5 +8,5 @@ Never any I/O, clock or randomness: times come in as nanoseconds of CLOCK_BOOTTI
 go out as values.
 
 ``member`` is the door for the speaker, ``membership`` for the controller, ``placement`` says which nodes may and should
-announce an address; ``segment`` and ``outcome`` hold the values that pass through.
+announce an address; ``segment``, ``durable`` and ``outcome`` hold the values that pass through.
 """

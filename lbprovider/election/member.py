@@ -95,8 +95,9 @@ class Member:
             now: the time. From before a snapshot is first written until after the last one is gone, this is not None.
         """
         self._begin(now)
-        self._vote.durable = what
-        self._evidence.epoch += 1
+        if what != self._vote.durable:
+            self._vote.durable = what
+            self._evidence.epoch += 1
         return self._end()
 
     def heard(self, beat: Heartbeat, now: int) -> Output:

@@ -49,7 +49,7 @@ class NodeLease:
         rand: uniform in [0, 1).
 
     Attributes:
-        incarnation: ours; 0 before ``start``.
+        incarnation: ours; 0 before ``start`` or ``resume``.
     """
 
     def __init__(
@@ -98,6 +98,14 @@ class NodeLease:
                 continue
             return self.incarnation
         raise Conflict(f"{ATTEMPTS} others in a row started a speaker for node {self._node} while this one did")
+
+    def resume(self, incarnation: int) -> None:
+        """Goes on under an incarnation of our own, for the API server is down (C2); ``run`` writes it once it can.
+
+        A Lease that has it, or a later one, by then is another speaker's, and ``run`` says so.
+        """
+        self.incarnation = incarnation
+        self._dirty.set()
 
     def register(self, attachments: tuple[Attachment, ...]) -> None:
         """Says what there is now; ``run`` writes it at once, or with what else comes within a second of a write."""

@@ -69,7 +69,7 @@ def start_speaker(
     capabilities: Sequence[str] | None = ("net_raw",),
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a node's speaker as its Pod would be.
+    """Start a node's speaker as its Pod would be. Its snapshot is in the LAN's directory, and outlives it.
 
     Args:
         plane: where.
@@ -83,7 +83,8 @@ def start_speaker(
         plane.lan.directory / f"{name}.serviceaccount", authority=plane.authority, token=plane.token_of(SPEAKER)
     )
     argv = [command(), "speaker", "--node-name", node, "--namespace", NAMESPACE]
-    argv += ["--service-account-dir", str(account), *arguments]
+    argv += ["--service-account-dir", str(account), "--snapshot-dir", str(plane.lan.directory / f"{name}.snapshot")]
+    argv += arguments
     environment = {**_environment(name), "NODE_NAME": node, **in_cluster_environment(), **(env or {})}
     return plane.lan.spawn(name, plane.lan.nodes[node].namespace, argv, env=environment, capabilities=capabilities)
 

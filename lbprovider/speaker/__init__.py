@@ -7,9 +7,11 @@ one bad object, interface or peer never stops the others. On SIGTERM it hands it
 are taken.
 
 It never decides who may have an address (``election``), nor which addresses there are (the controller), and waits for
-the API server with nothing that is already running.
+the API server with nothing that is already running. Where it may keep a snapshot on the node, it doesn't wait to start
+either: after 5 s without the API server it goes on from what it knew, and no member relies on what is not yet on disk.
 
-``app`` boots and ends it, ``agent`` joins the parts: ``view`` what is known of the cluster and what follows for each
-LAN, ``lan`` one LAN, ``attachments`` which LANs there are and what is registered of them, ``reporter`` who leads,
-``segments`` and ``keys`` what else the API server has. ``ports`` is what all of it stands on.
+``app`` boots and ends it, ``agent`` joins the parts: ``knowledge`` what the API server tells (``segments``, ``keys``,
+and ``view``: all else, and what follows for each LAN), ``lan`` one LAN, ``attachments`` which LANs there are and what
+is registered of them, ``reporter`` who leads; ``keeper`` keeps the ``snapshot`` in ``files``. ``ports`` is what all of
+it stands on.
 """

@@ -18,15 +18,17 @@ from lbprovider.api import names
 from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import SegmentSpec
 from lbprovider.election.outcome import Lost, ProposeSwap, Won
-from lbprovider.election.segment import NS_PER_MS, Segment, with_lists
+from lbprovider.election.segment import NS_PER_MS, Segment, from_object, with_lists
 from lbprovider.errors import HostError
 from lbprovider.net.links import Link, lan_links
 from lbprovider.speaker.attachments import Seen, address_on, assign, attachments
+from lbprovider.speaker.keeper import Keeper
 from lbprovider.speaker.lan import Identity, Lan
 from lbprovider.speaker.peers import Keys
 from lbprovider.speaker.ports import Host
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
+from lbprovider.speaker.snapshot import Kept
 from lbprovider.speaker.view import View
 
 PORTION: Final = 200
@@ -50,6 +52,9 @@ class Agent:
         segments: what there is of Segments.
         view: what there is of everything else.
         reporter: writes who leads.
+        keeper: what of all this a later life will find on disk.
+        restored: the Segments of the snapshot that this life began from, by name; empty where it began from the API
+            server.
         register: told what to register, each time that it changes.
 
     ``failed`` is done when this node can't go on; its exception says why. ``idle`` is set while nothing is owned.
@@ -65,6 +70,8 @@ class Agent:
         segments: Segments,
         view: View,
         reporter: Reporter,
+        keeper: Keeper,
+        restored: Mapping[str, Kept],
         register: Callable[[tuple[Attachment, ...]], None],
     ) -> None:
         self._identity = identity
@@ -74,6 +81,8 @@ class Agent:
         self._segments = segments
         self._view = view
         self._reporter = reporter
+        self._keeper = keeper
+        self._restored = restored
         self._register = register
         self._snapshot: Mapping[str, Link] = {}
         self._on: dict[str, Link] = {}
@@ -149,6 +158,10 @@ class Agent:
         for node, what in self._view.registrations().items():
             if node != self._identity.node:
                 lan.reach(node, address_on(name, what.attachments))
+        lan.durable(self._keeper.limit(name))
+        if name in self._restored:
+            kept = self._restored[name]
+            lan.restore(from_object(kept.segment), kept.silence)
         self._adopt(lan, segment, quorum_read=False)
         lan.attach(link)
         lan.wish(self._view.wishes(name))
@@ -206,6 +219,9 @@ class Agent:
     def seen(self, lan: Lan) -> None:
         log.info("hears", segment=lan.name, peers=lan.hears)
         self._register_now()
+        segment, limit = lan.member.segment, self._keeper.limit(lan.name)
+        if segment is not None and limit is not None and not limit.knows(segment):
+            self._keeper.touch(urgent=True)
 
     def trouble(self, lan: Lan, error: HostError) -> None:
         if self._troubles.get(lan.name) != str(error):  # it comes again with each wish
@@ -245,6 +261,22 @@ class Agent:
             self._reading.discard(lan.name)
         if segment is not None:
             self._adopt(lan, segment, quorum_read=True)
+
+    # ---- the snapshot
+
+    def durable(self) -> None:
+        """What a later life will find on disk may be something else than before."""
+        for name, lan in self._lans.items():
+            lan.durable(self._keeper.limit(name))
+
+    def votes(self, name: str) -> bool:
+        """Whether this node votes on a Segment."""
+        return name in self._lans and self._lans[name].votes()
+
+    def members(self) -> Mapping[str, tuple[Segment, int]]:
+        """The Segments that this node is in, by name, each with the silence (ns) that a later life owes it."""
+        members = ((name, lan.member) for name, lan in self._lans.items())
+        return {name: (one.segment, one.silence) for name, one in members if one.segment is not None}
 
     # ---- what is said of it
 

@@ -8,22 +8,33 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from lbprovider.api import names
 from lbprovider.api.registration import Registration
-from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NAMESPACES, NODES, SECRETS, SEGMENTS
-from lbprovider.errors import Conflict, Forbidden, KindMissing, Overloaded, Unauthorized, Unreachable
+from lbprovider.api.resources import NAMESPACES
+from lbprovider.errors import (
+    ClusterError,
+    Conflict,
+    Forbidden,
+    HostError,
+    KindMissing,
+    Overloaded,
+    Unauthorized,
+    Unreachable,
+)
 from lbprovider.kube.access import in_cluster
 from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.client import Client
 from lbprovider.kube.node_lease import NodeLease
 from lbprovider.kube.ports import Api
-from lbprovider.kube.reflector import Reflector
 from lbprovider.net.clock import boottime
 from lbprovider.net.datagrams import KernelDatagrams
 from lbprovider.net.groups import KernelGroups
@@ -33,23 +44,27 @@ from lbprovider.net.packet import KernelPackets
 from lbprovider.settings import SpeakerSettings
 from lbprovider.speaker.agent import Agent
 from lbprovider.speaker.attachments import assign, attachments
+from lbprovider.speaker.files import SnapshotFile
+from lbprovider.speaker.keeper import Keeper
 from lbprovider.speaker.keys import Keyring
+from lbprovider.speaker.knowledge import Knowledge
 from lbprovider.speaker.lan import Identity
 from lbprovider.speaker.ports import Host, Timer
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
+from lbprovider.speaker.snapshot import Kept, Snapshot
 from lbprovider.speaker.view import View
 from lbprovider.telemetry import HealthServer
 
 T = TypeVar("T")
 
 _NS: Final = 1_000_000_000
-_LOOK: Final = 0.25
-"""Seconds between two looks at what a reflector waits for."""
 _RETRY_CAP: Final = 5.0
 """Seconds between two tries of what the start waits for."""
 _DRAIN_SPARE: Final = 1.0
 """Seconds beyond 2·hold after which draining ends even if something of ours were wrong: Kubernetes would kill us."""
+_DOWN: Final = 5.0
+"""Seconds without an answer after which the API server is down for a start that has a snapshot (ELECTION.md C7)."""
 _HOPELESS: Final = (Unauthorized, Forbidden, KindMissing)
 """What waiting doesn't mend: said as one sentence, and the process ends."""
 
@@ -61,7 +76,7 @@ async def serve(settings: SpeakerSettings) -> None:
 
     Raises:
         UsageError: not in a Pod, no ServiceAccount token.
-        HostError: CAP_NET_RAW is missing, the UDP or the health port is taken.
+        HostError: CAP_NET_RAW is missing, the UDP or the health port is taken, the snapshot was another cluster's.
         ClusterError: a permission or a CRD is missing, or another speaker of this node has started.
     """
     access = in_cluster(settings.service_account_dir, os.environ)
@@ -93,6 +108,8 @@ def _kernel() -> Host:
         open_datagrams=KernelDatagrams,
         open_packets=KernelPackets,
         open_groups=KernelGroups,
+        # One at a time and in order; its thread is started by the first.
+        offload=partial(loop.run_in_executor, ThreadPoolExecutor(1, "disk")),
     )
 
 
@@ -115,12 +132,28 @@ class Speaker:
         self._agent: Agent | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended = asyncio.Event()
-        self._keyring = Keyring()
-        self._segments = Segments(api, self._segment_changed)
-        self._view = View(
+        self._identity = Identity(
+            node=settings.node_name, incarnation=0, cluster="", port=settings.heartbeat_port
+        )  # fmt: skip
+        directory = settings.snapshot_dir
+        self._keeper = Keeper(
+            SnapshotFile(directory) if directory is not None else None,
+            offload=host.offload,
+            compose=lambda: self._known.snapshot(self._identity, {} if self._agent is None else self._agent.members()),
+            voting=lambda name: self._agent is not None and self._agent.votes(name),
+            changed=self._durable,
+        )
+        view = View(
             stale=self._stale, registered=self._registered, heed_exclude_label=not settings.ignore_exclude_label
         )
-        self._reporter = Reporter(api, self._view.allocation, wall=time.time)
+        self._known = Knowledge(
+            api,
+            settings.namespace,
+            segments=Segments(api, self._segment_changed),
+            keyring=Keyring(self._keeper.touch),
+            view=view,
+        )
+        self._reporter = Reporter(api, view.allocation, wall=time.time)
         self._lease = NodeLease(
             api, namespace=settings.namespace, node=settings.node_name, clock=lambda: host.clock() / _NS
         )
@@ -155,48 +188,99 @@ class Speaker:
     # ---- the start
 
     async def _live(self) -> None:
-        own = self._settings.namespace
-        watched: list[tuple[Reflector[Any], Any]] = [
-            (Reflector(self._api, SEGMENTS), self._segments.sink),
-            (Reflector(self._api, NODES), self._view.nodes),
-            (Reflector(self._api, LEASES, namespace=own, label_selector=names.SPEAKER_LABEL), self._view.leases),
-            (Reflector(self._api, ADVERTISEMENTS, namespace=own), self._view.advertisements),
-            (Reflector(self._api, ALLOCATIONS), self._view.allocations),
-        ]
-        one = f"metadata.name={names.HEARTBEAT_SECRET}"
-        watched.append((Reflector(self._api, SECRETS, namespace=own, field_selector=one), self._keyring.sink))
-        self._start(*(reflector.run(sink) for reflector, sink in watched))
-        for reflector, _ in watched:
-            await self._synced(reflector)
-        cluster = await self._insist(lambda: self._api.get(NAMESPACES, "kube-system"))
-        self._why = f"waits for the Secret {own}/{names.HEARTBEAT_SECRET}, which the controller makes"
-        if not self._keyring.keys():
-            log.warning(self._why)
-        await self._keyring.wait()
-        on = assign(lan_links(self._links.snapshot(), self._settings.excluded_interfaces), self._segments.all)
-        self._lease.register(attachments(on, {}, ()))
-        incarnation = await self._insist(self._lease.start)
+        stored = await self._keeper.load(self._settings.node_name)
+        self._start(*self._known.watching())
+        try:
+            async with asyncio.timeout(None if stored is None else _DOWN):
+                await self._known.first_lists(_HOPELESS, self._waits)
+                system = await self._insist(lambda: self._api.get(NAMESPACES, "kube-system"))
+            cluster = system.metadata.uid
+            if stored is not None and stored.cluster != cluster:
+                self._keeper.disown(
+                    f"the snapshot is of cluster {stored.cluster}, this is {cluster}; starting as if there were none"
+                )
+                stored = None
+            await self._first_key()
+            self._register()
+            async with asyncio.timeout(None if stored is None else _DOWN):
+                last = 0 if stored is None else stored.incarnation
+                incarnation = await self._insist(lambda: self._lease.start(last))
+        except TimeoutError:
+            if stored is None:  # it has no timeout
+                raise
+            await self._restore(stored)
+            return
         log.info("registered", incarnation=incarnation)
-        await self._serve(cluster.metadata.uid, incarnation)
+        await self._identify(cluster, incarnation)
+        await self._serve({}, self._lease.run())
 
-    async def _serve(self, cluster: str, incarnation: int) -> None:
+    async def _first_key(self) -> None:
+        where = f"{self._settings.namespace}/{names.HEARTBEAT_SECRET}"
+        self._waits(f"waits for the Secret {where}, which the controller makes")
+        if not self._known.keyring.keys():
+            log.warning(self._why)
+        await self._known.keyring.wait()
+
+    def _register(self) -> None:
+        links = lan_links(self._links.snapshot(), self._settings.excluded_interfaces)
+        self._lease.register(attachments(assign(links, self._known.segments.all), {}, ()))
+
+    async def _restore(self, stored: Snapshot) -> None:
+        """The API server is down: goes on from what a former life of this speaker knew (DESIGN section 5).
+
+        What changed meanwhile isn't known: an address that was freed is answered until the API server is back. Whom to
+        vote with is: no member ever reports a version before its snapshot has it, and newer ones come with datagrams.
+        """
+        log.warning("the API server is down: going on from the snapshot", problem=self._why)
+        self._known.restore(stored)
+        await self._first_key()
+        self._register()
+        # The later, where the Lease was read but perhaps not written.
+        incarnation = max(stored.incarnation + 1, self._lease.incarnation)
+        self._lease.resume(incarnation)
+        await self._identify(stored.cluster, incarnation)
+        log.info("restored", incarnation=incarnation, addresses=len(stored.allocations))
+        await self._serve({one.segment.metadata.name: one for one in stored.segments}, self._confirmed())
+
+    async def _confirmed(self) -> None:
+        """Once the API server is back: it must be that of the cluster that this life began in."""
+        backoff, cluster = Backoff(random.random), ""
+        while not cluster:
+            try:
+                cluster = (await self._api.get(NAMESPACES, "kube-system")).metadata.uid
+            except ClusterError as error:
+                await asyncio.sleep(backoff.pause(error))
+        if cluster != self._identity.cluster:
+            await self._keeper.remove()
+            raise HostError(
+                f"the snapshot in {self._settings.snapshot_dir} was of cluster {self._identity.cluster}, this node is "
+                f"in {cluster}: it is removed, and this speaker ends to start without"
+            )
+        await self._lease.run()
+
+    async def _identify(self, cluster: str, incarnation: int) -> None:
+        """Who this speaker is, and never again another one."""
+        self._identity = replace(self._identity, cluster=cluster, incarnation=incarnation)
+        await self._keeper.reserve(incarnation, self._waits)
+
+    def _waits(self, why: str) -> None:
+        self._why = why
+
+    async def _serve(self, restored: Mapping[str, Kept], lease: Coroutine[Any, Any, None]) -> None:
         self._agent = Agent(
-            Identity(
-                node=self._settings.node_name,
-                incarnation=incarnation,
-                cluster=cluster,
-                port=self._settings.heartbeat_port,
-            ),
+            self._identity,
             host=self._host,
-            keys=self._keyring.keys,
+            keys=self._known.keyring.keys,
             excluded=self._settings.excluded_interfaces,
-            segments=self._segments,
-            view=self._view,
+            segments=self._known.segments,
+            view=self._known.view,
             reporter=self._reporter,
+            keeper=self._keeper,
+            restored=restored,
             register=self._lease.register,
         )
         self._why = ""
-        self._start(self._lease.run(), self._reporter.run(), self._failed(self._agent))
+        self._start(lease, self._keeper.run(), self._reporter.run(), self._failed(self._agent))
         # What is there by now stays: without it a collection has little to look at, and takes little time.
         gc.collect()
         gc.freeze()
@@ -205,22 +289,13 @@ class Speaker:
         async for _ in self._links:
             self._agent.links_changed(self._links.snapshot())
 
-    async def _synced(self, reflector: Reflector[Any]) -> None:
-        while not reflector.synced:
-            if isinstance(reflector.error, _HOPELESS):
-                raise reflector.error
-            self._why = str(reflector.error or "waits for the API server's first lists")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await reflector.wait_synced()
-
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         backoff = Backoff(random.random, cap=_RETRY_CAP)
         while True:
             try:
                 return await ask()
             except (Unreachable, Overloaded, Conflict) as error:
-                self._why = str(error)
+                self._waits(str(error))
                 log.warning(self._why)
                 await asyncio.sleep(backoff.pause(error))
 
@@ -229,14 +304,20 @@ class Speaker:
     def _segment_changed(self, name: str) -> None:
         if self._agent is not None:
             self._agent.segment_changed(name)
+        self._keeper.touch(urgent=True)
 
     def _stale(self) -> None:
         if self._agent is not None:
             self._agent.stale()
+        self._keeper.touch()
 
     def _registered(self, node: str, what: Registration | None) -> None:
         if self._agent is not None:
             self._agent.registered(node, what)
+
+    def _durable(self) -> None:
+        if self._agent is not None:
+            self._agent.durable()
 
     # ---- the end
 

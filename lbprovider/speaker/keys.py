@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -18,11 +19,15 @@ log = structlog.get_logger(__name__)
 class Keyring:
     """What a reflector of that one Secret feeds.
 
+    Args:
+        changed: told when the keys have.
+
     A Secret that becomes unreadable or is deleted changes nothing: speakers go on under the keys that they have, for
     silence would be an outage.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._keys: tuple[HeartbeatKey, ...] = ()
         self._there = asyncio.Event()
         self.sink = Store[Secret](self._put, self._drop)
@@ -37,11 +42,14 @@ class Keyring:
 
     def _put(self, secret: Secret) -> None:
         try:
-            self._keys = heartbeat_key.decode(secret)
+            keys = heartbeat_key.decode(secret)
         except InvalidObject as error:
             log.error(str(error), reason="InvalidHeartbeatKey")  # noqa: TRY400  (the user's mistake, not our bug)
             return
-        self._there.set()
+        if keys != self._keys:
+            self._keys = keys
+            self._there.set()
+            self._changed()
 
     def _drop(self, name: str) -> None:
         log.warning("the heartbeat key was deleted; going on with what is known of it", secret=name)

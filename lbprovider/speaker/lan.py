@@ -15,6 +15,7 @@ from typing import Concatenate, Final, ParamSpec, Protocol
 from lbprovider import telemetry
 from lbprovider.announce.responder import Responder
 from lbprovider.announce.schedule import Schedule
+from lbprovider.election.durable import Durable
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
 from lbprovider.election.segment import Segment
@@ -124,7 +125,7 @@ class Lan:
         self._owned: set[bytes] = set()
         self._peers = Peers(keys, self._interface.send_datagram)
         self._hears: tuple[str, ...] = ()
-        self._version = 0
+        self._version: tuple[str, int] = ("", 0)
         self._timer: Timer | None = None
         self._timer_due = _NEVER
         self._late_until = 0
@@ -140,6 +141,19 @@ class Lan:
         now = self._host.clock()
         self._step(self.member.adopt(segment, now, quorum_read=quorum_read), now)
         self._be_candidate()
+
+    @_fail_stop
+    def restore(self, segment: Segment, silence: int) -> None:
+        """The Segment as the snapshot has it, before any ``adopt``; see ``Member.restore``."""
+        now = self._host.clock()
+        self._step(self.member.restore(segment, silence, now), now)
+        self._be_candidate()
+
+    @_fail_stop
+    def durable(self, what: Durable | None) -> None:
+        """What of the Segment a later life may find on disk; see ``Member.durable``."""
+        now = self._host.clock()
+        self._step(self.member.durable(what, now), now)
 
     @_fail_stop
     def wish(self, wishes: Wishes) -> None:
@@ -204,6 +218,10 @@ class Lan:
     def hears(self) -> tuple[str, ...]:
         """The peers whose promise is live, sorted."""
         return self._hears
+
+    def votes(self) -> bool:
+        """Whether this node votes here: then no promise of a former life of it is left."""
+        return self.member.votes(self._host.clock())
 
     def owns(self, address: bytes) -> bool:
         """Whether the address is ours at this moment."""
@@ -317,7 +335,7 @@ class Lan:
     def _look(self, now: int) -> None:
         hears = self.member.hears(now)
         segment = self.member.segment
-        version = 0 if segment is None else segment.version
+        version = ("", 0) if segment is None else (segment.uid, segment.version)
         if hears != self._hears or version != self._version:
             self._hears, self._version = hears, version
             self._upstairs.seen(self)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from lbprovider.net.clock import Clock
 from lbprovider.net.datagrams import OpenDatagrams
@@ -24,6 +24,10 @@ CallAt = Callable[[int, Callable[[], None]], Timer]
 """Calls back at a time of the clock (nanoseconds), or later: who is called reads the clock (ELECTION.md C5)."""
 
 
+Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs calls that block for as long as a disk does, away from the loop, one after the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """This node's clock and kernel."""
@@ -33,3 +37,4 @@ class Host:
     open_datagrams: OpenDatagrams
     open_packets: OpenPackets
     open_groups: OpenGroups
+    offload: Offload

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 import structlog
 
+from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.resources import SEGMENTS
-from lbprovider.api.segment import Segment
+from lbprovider.api.segment import Segment, SegmentSpec
 from lbprovider.election import segment as election
 from lbprovider.election.outcome import ProposeSwap
 from lbprovider.errors import ClusterError, Conflict, InvalidObject, NotFound
 from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.ports import Api
+from lbprovider.speaker.snapshot import Kept
 from lbprovider.speaker.store import Store
 
 READ_CAP: Final = 5.0
@@ -48,6 +50,17 @@ class Segments:
     def all(self) -> Collection[Segment]:
         """All that there are."""
         return self._objects.values()
+
+    def kept(self, members: Mapping[str, tuple[election.Segment, int]]) -> tuple[Kept, ...]:
+        """What to keep of them on disk.
+
+        Args:
+            members: where this node has a Member, by name: the Segment as that knows it, newer perhaps than the API
+                server has told, and how long a later life must be silent (ns).
+        """
+        there = [(name, self._objects.get(name)) for name in sorted({*self._objects, *members})]
+        kept = (_kept(name, one, members.get(name)) for name, one in there)
+        return tuple(one for one in kept if one is not None)
 
     def get(self, name: str) -> election.Segment | None:
         """A Segment as election sees it; None where there is none, or none that can be used."""
@@ -99,6 +112,19 @@ class Segments:
     def _drop(self, name: str) -> None:
         if self._objects.pop(name, None) is not None:
             self._told(name)
+
+
+def _kept(name: str, there: Segment | None, member: tuple[election.Segment, int] | None) -> Kept | None:
+    spec = SegmentSpec() if there is None else there.spec
+    if member is None:
+        try:
+            found = election.from_spec(name, there.metadata.uid if there else "", spec)
+        except InvalidObject:  # which was said when it came
+            return None
+        member = found, found.hmax
+    segment, silence = member
+    metadata = ObjectMeta(name=name, uid=segment.uid)
+    return Kept(segment=Segment(metadata=metadata, spec=election.with_lists(spec, segment)), silence=silence)
 
 
 def _usable(segment: Segment) -> election.Segment | None:

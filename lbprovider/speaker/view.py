@@ -88,6 +88,18 @@ class View:
         """What each speaker registers, by node."""
         return self._registrations
 
+    def nodes_known(self) -> tuple[Node, ...]:
+        """All Nodes."""
+        return tuple(self._nodes.values())
+
+    def advertisements_known(self) -> tuple[L2Advertisement, ...]:
+        """All L2Advertisements."""
+        return tuple(self._advertisements.values())
+
+    def allocations_known(self) -> tuple[IPAllocation, ...]:
+        """All IPAllocations."""
+        return tuple(self._allocations.values())
+
     def wishes(self, segment: str) -> Wishes:
         """What is wished for on a LAN, as a copy."""
         return dict(self._wishes.get(segment, {}))

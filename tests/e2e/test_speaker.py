@@ -1,5 +1,6 @@
 """The speaker on a real LAN and a real API server: what it refuses at start, and what moves without a crash."""
 
+import datetime as dt
 import json
 import re
 import time
@@ -16,6 +17,8 @@ from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.eyes.judge import MS
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import NAMESPACE
+from lbprovider.speaker.files import SnapshotFile
+from lbprovider.speaker.snapshot import Snapshot
 from tests.e2e.rig import nodes, ours, services
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
@@ -198,6 +201,103 @@ def test_nothing_is_lost_while_the_api_server_is_down_and_an_owner_dies_meanwhil
     eventually(lambda: ours.leader(rig.cluster, ADDRESS4) not in {None, old}, "the new owner says so")
     rig.start(old)
     rig.settle()
+
+
+class Offline:
+    """``provider.ControlPlane`` with a token from before: a Pod's outlives the API server."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.lan, self.authority = cluster.lan, cluster.authority
+        self._token = cluster.token_of(ours.SPEAKER)
+
+    def token_of(self, account: str) -> str:
+        assert account == ours.SPEAKER
+        return self._token
+
+
+def kept(rig: Rig, node: str) -> Snapshot | None:
+    """What a node has on disk."""
+    return SnapshotFile(rig.lan.directory / f"speaker-{node}.snapshot").load()
+
+
+def api_down(rig: Rig) -> tuple[Offline, str]:
+    """Once both addresses are in every snapshot, the API server dies; also who leads then."""
+    rig.settle()
+    offline = Offline(rig.cluster)
+
+    def all_kept() -> bool:
+        found = [kept(rig, node) for node in rig.lan.nodes]
+        return all(one is not None and len(one.allocations) == 2 and one.segments for one in found)
+
+    eventually(all_kept, "every node has both addresses and the Segment on disk")
+    leader = ours.settled(rig.cluster, ADDRESS4)
+    rig.cluster.apiserver.kill()
+    return offline, leader
+
+
+def restored(process: Process) -> int:
+    """When it went on from its snapshot, by the monotonic clock."""
+    lines = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
+    said = [dt.datetime.fromisoformat(line["timestamp"]) for line in lines if line["event"] == "restored"]
+    return int(said[-1].timestamp() * 1e9) - time.time_ns() + time.monotonic_ns()
+
+
+def test_a_speaker_that_restarts_while_the_api_server_is_down_votes_again_and_takes_nothing(
+    rig: Rig, report: Report
+) -> None:
+    offline, old = api_down(rig)
+    eyes = Eyes(rig.lan, ADDRESS4)
+    eyes.answered(by=rig.mac(old))
+    killed = time.monotonic_ns()
+    rig.speakers[old].kill()
+    new = eyes.answered(since=killed + 50 * MS)
+    began = time.monotonic()
+    rig.speakers[old] = ours.start_speaker(offline, old)
+    eventually(lambda: rig.ready(old) == "ok", "it votes, and is connected")
+    report(f"ready {time.monotonic() - began:.1f} s after its start")
+    eyes.look_on(1000)
+    rig.cluster.restart_apiserver()
+    rig.settle()
+    eyes.look_on(1000)
+    eyes.close()
+    verdict = eyes.verdict()
+    report(str(verdict))
+    assert verdict.macs == (rig.mac(old), new.mac)
+    assert verdict.contests == eyes.contests() == ()
+    assert verdict.silence.length <= 2 * HOLD + verdict.silence.lateness
+
+
+def test_all_speakers_restart_while_the_api_server_is_down_and_one_answers_again(rig: Rig, report: Report) -> None:
+    offline, _ = api_down(rig)
+    before = {node: one.incarnation for node in rig.lan.nodes if (one := kept(rig, node)) is not None}
+    eyes = Eyes(rig.lan, ADDRESS4)
+    eyes.answered()
+    for speaker in rig.speakers.values():
+        speaker.kill()
+    killed = time.monotonic_ns()
+    for node in rig.lan.nodes:
+        rig.speakers[node] = ours.start_speaker(offline, node)
+    new = eyes.answered(since=killed + 50 * MS)
+    quorum = sorted(restored(speaker) for speaker in rig.speakers.values())[1]
+    eventually(lambda: all(rig.ready(node) == "ok" for node in rig.lan.nodes), "every speaker is ready")
+    eyes.look_on(1000)
+    rig.cluster.restart_apiserver()
+    rig.settle()
+    eventually(
+        lambda: all(rig.incarnation(node) == last + 1 for node, last in before.items()), "each has its Lease again"
+    )
+    eventually(lambda: rig.mac(ours.settled(rig.cluster, ADDRESS4)) == new.mac, "the owner says so")
+    eyes.look_on(2000)
+    eyes.close()
+    verdict = eyes.verdict(since=new.at)
+    report(
+        f"answered {(new.at - killed) / MS:.0f} ms after the crash of all, {(new.at - quorum) / MS:.0f} ms after a "
+        f"quorum was restored; then {verdict}"
+    )
+    assert verdict.macs == (new.mac,)
+    assert verdict.contests == eyes.contests() == ()
+    assert verdict.silence.length <= 100 * MS + verdict.silence.lateness
+    assert new.at - quorum <= 4 * HOLD + eyes.verdict().lateness
 
 
 def test_what_it_costs(rig: Rig, report: Report) -> None:

@@ -270,3 +270,32 @@ def test_an_api_server_that_is_down_is_outlived(how: str) -> None:
     with structlog.testing.capture_logs() as logs:
         play(story)
     assert [entry["reason"] for entry in logs] == ["LeaseNotRenewed", "LeaseRenewed"]
+
+
+def test_one_that_began_while_the_api_server_was_down_is_told_once_that_is_back() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        last = await speaker(api, clock).start()
+        api.fault = lambda _: Unreachable("refused")
+        lease = speaker(api, clock)
+        lease.register((LAN,))
+        lease.resume(last + 1)
+        running = asyncio.create_task(lease.run())
+        await asyncio.sleep(60)
+        api.fault = lambda _: None
+        await asyncio.sleep(PERIOD + GAP)
+        assert told(api) == Registration(incarnation=last + 1, attachments=(LAN,))
+        assert not running.done()
+        running.cancel()
+
+    play(story)
+
+
+def test_one_that_began_while_the_api_server_was_down_ends_where_another_took_its_incarnation() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        last = await speaker(api, clock).start()
+        lease = speaker(api, clock)
+        lease.resume(last)
+        with pytest.raises(LeaseLost, match="another speaker for node n1 has started"):
+            await asyncio.wait_for(lease.run(), PERIOD + GAP)
+
+    play(story)

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -67,6 +68,10 @@ class Bench:
     api: FakeApi = field(default_factory=FakeApi)
     lan: FakeLan = field(default_factory=FakeLan)
     nodes: dict[str, Running] = field(default_factory=dict)
+    snapshots: Path | None = None
+    """Where each node has a directory for its snapshot; None: none is kept."""
+    fsync: float = 0.01
+    """Seconds that a disk takes for anything."""
 
     def __post_init__(self) -> None:
         self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="kube-system")))
@@ -114,8 +119,9 @@ class Bench:
             ready = NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),))
             self.api.write(NODES, Node(metadata=ObjectMeta(name=name), status=ready))
         net = self.nodes[name].net if name in self.nodes else FakeNode(self.lan, link)
-        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups)
-        settings = SpeakerSettings(namespace=NAMESPACE, node_name=name)
+        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups, self.offload)
+        directory = None if self.snapshots is None else self.snapshots / name
+        settings = SpeakerSettings(namespace=NAMESPACE, node_name=name, snapshot_dir=directory)
         speaker, stop = Speaker(settings, self.api, net.links, host), asyncio.Event()
         speaker.check_host()
         task = asyncio.get_running_loop().create_task(speaker.run(stop))
@@ -125,6 +131,10 @@ class Bench:
     def call_at(self, when: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
         # A microsecond late: the loop calls within a nanosecond of its time, and a float is no exact nanosecond.
         return asyncio.get_running_loop().call_at((when - BOOT + 1000) / SECOND, callback)
+
+    async def offload(self, call: Callable[[], Any]) -> Any:
+        await asyncio.sleep(self.fsync)
+        return call()
 
     async def control(self) -> None:
         """The controller, as far as Segments go: writes what ``election.membership`` plans."""
@@ -201,11 +211,11 @@ def _is_ready(node: Running) -> bool:
     return not node.speaker.why_not_ready()
 
 
-def run(story: Callable[[Bench], Awaitable[R]]) -> R:
+def run(story: Callable[[Bench], Awaitable[R]], snapshots: Path | None = None) -> R:
     """Runs a story on a bench whose controller is up; all speakers end with it."""
 
     async def main(clock: Callable[[], float]) -> R:
-        bench = Bench(clock)
+        bench = Bench(clock, snapshots=snapshots)
         controller = asyncio.get_running_loop().create_task(bench.control())
         try:
             return await story(bench)

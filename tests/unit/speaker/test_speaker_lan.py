@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_interface
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,10 @@ KEYS = (HeartbeatKey(1, b"1" * 32),)
 LINK = Link(
     name="eth0", index=1, mac=b"\x02\0\0\0\0\1", up=True, carrier=True, addresses=(ip_interface("192.0.2.1/24"),)
 )
+
+
+async def at_once(call: Callable[[], Any]) -> Any:
+    return call()
 
 
 class Timer:
@@ -82,7 +87,7 @@ class World:
     def lan(self, node: str, number: int = 1, keys: Sequence[HeartbeatKey] = KEYS) -> Lan:
         link = replace(LINK, mac=bytes((2, 0, 0, 0, 0, number)), addresses=(ip_interface(f"192.0.2.{number}/24"),))
         ports = Ports(self, node, number)
-        host = Host(lambda: self.now, self.call_at, ports.datagrams, ports.packets, ports.groups)
+        host = Host(lambda: self.now, self.call_at, ports.datagrams, ports.packets, ports.groups, at_once)
         identity = Identity(node=node, incarnation=1, cluster="c", port=PORT)
         self.lans[node] = Lan("lan", link, identity=identity, keys=lambda: keys, host=host, upstairs=ports)
         ports.lan = self.lans[node]
@@ -212,7 +217,7 @@ def test_the_port_is_bound_before_the_member_begins_its_silence() -> None:
             return super().datagrams(link, port, received)
 
     ports = Slow(world, "n1", 1)
-    host = Host(lambda: world.now, world.call_at, ports.datagrams, ports.packets, ports.groups)
+    host = Host(lambda: world.now, world.call_at, ports.datagrams, ports.packets, ports.groups, at_once)
     bound = world.now + 700 * MS
     lan = Lan(
         "lan", LINK, identity=Identity(node="n1", incarnation=1, cluster="c", port=PORT), keys=lambda: KEYS,

@@ -1,0 +1,179 @@
+"""What a speaker keeps on disk, to go on while the API server is down: what it is made of, and how it is written.
+
+A file of JSON lines: a header, one object a line, and a SHA-256 of all lines before; so it is written and read in
+small pieces, and a cut or spoiled file is told from a whole one. It holds the heartbeat key: it is secret. DESIGN
+section 5, ELECTION.md rule 7, C2, C7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from lbprovider.api.allocation import IPAllocation
+from lbprovider.api.core import Lease, Node, NodeStatus, Secret
+from lbprovider.api.heartbeat_key import HeartbeatKey, encode
+from lbprovider.api.meta import ObjectMeta, Struct
+from lbprovider.api.pool import L2Advertisement
+from lbprovider.api.registration import ANNOTATION, Registration
+from lbprovider.api.segment import Segment
+from lbprovider.election.durable import Durable
+from lbprovider.errors import HostError
+
+FORMAT: Final = 1
+MAX_BYTES: Final = 64 << 20
+"""More than a hundred thousand addresses need."""
+
+T = TypeVar("T")
+
+
+class Kept(Struct, frozen=True):
+    """A Segment, and how long (ns) whoever starts from it must be silent before it votes."""
+
+    segment: Segment
+    silence: int
+
+    @property
+    def durable(self) -> Durable:
+        """What it lets a member say."""
+        return Durable(self.segment.metadata.uid, self.segment.spec.version, self.silence)
+
+
+class Speaker(Struct, frozen=True):
+    """What a node's speaker registers."""
+
+    node: str
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that a restart needs.
+
+    ``cluster`` is the uid of the namespace kube-system, ``node`` this node's name, ``incarnation`` the last that it
+    used. Nodes carry what placement looks at, and nothing else.
+    """
+
+    cluster: str
+    node: str
+    incarnation: int
+    segments: tuple[Kept, ...] = ()
+    keys: tuple[HeartbeatKey, ...] = field(default=(), repr=False)
+    nodes: tuple[Node, ...] = ()
+    speakers: tuple[Speaker, ...] = ()
+    advertisements: tuple[L2Advertisement, ...] = ()
+    allocations: tuple[IPAllocation, ...] = ()
+
+    def secret(self) -> Secret:
+        """The keys as the API server would have them."""
+        return Secret(data=encode(self.keys))
+
+    def leases(self) -> tuple[Lease, ...]:
+        """The speakers as the API server would have them."""
+        return tuple(
+            Lease(metadata=ObjectMeta(name=one.node, annotations={ANNOTATION: one.registration.encode()}))
+            for one in self.speakers
+        )
+
+
+class _Header(Struct, frozen=True, forbid_unknown_fields=True):
+    format: int
+    cluster: str
+    node: str
+    incarnation: int
+
+
+class _Key(Struct, frozen=True):
+    id: int
+    secret: bytes
+
+
+_END: Final = "End"
+_TYPES: Final[dict[str, Any]] = {
+    "segments": msgspec.json.Decoder(Kept),
+    "keys": msgspec.json.Decoder(_Key),
+    "nodes": msgspec.json.Decoder(Node),
+    "speakers": msgspec.json.Decoder(Speaker),
+    "advertisements": msgspec.json.Decoder(L2Advertisement),
+    "allocations": msgspec.json.Decoder(IPAllocation),
+}
+_line: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_header: Final = msgspec.json.Decoder(_Header)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def write(snapshot: Snapshot) -> Iterator[bytes]:
+    """The file, line by line."""
+    digest = hashlib.sha256()
+    for line in _lines(snapshot):
+        digest.update(line)
+        yield line
+    yield _encoder.encode((_END, digest.hexdigest())) + b"\n"
+
+
+def _lines(snapshot: Snapshot) -> Iterator[bytes]:
+    header = _Header(
+        format=FORMAT, cluster=snapshot.cluster, node=snapshot.node, incarnation=snapshot.incarnation
+    )  # fmt: skip
+    yield _encoder.encode(header) + b"\n"
+    parts: Iterable[tuple[str, Iterable[object]]] = (
+        ("segments", snapshot.segments),
+        ("keys", (_Key(id=key.id, secret=key.secret) for key in snapshot.keys)),
+        ("nodes", map(_slim, snapshot.nodes)),
+        ("speakers", map(_reachable, snapshot.speakers)),
+        ("advertisements", snapshot.advertisements),
+        ("allocations", snapshot.allocations),
+    )
+    for kind, objects in parts:
+        for one in objects:
+            yield _encoder.encode((kind, one)) + b"\n"
+
+
+def _slim(node: Node) -> Node:
+    """What placement looks at: the annotations of a Node may be hundreds of times as long."""
+    conditions = tuple(one for one in node.status.conditions if one.type in {"Ready", "NetworkUnavailable"})
+    metadata = ObjectMeta(name=node.metadata.name, labels=node.metadata.labels)
+    return Node(metadata=metadata, spec=node.spec, status=NodeStatus(conditions=conditions))
+
+
+def _reachable(speaker: Speaker) -> Speaker:
+    """Where it is; not whom it heard, which is long and soon untrue."""
+    attachments = tuple(
+        msgspec.structs.replace(one, hears=(), version=0, lists=()) for one in speaker.registration.attachments
+    )
+    return Speaker(node=speaker.node, registration=Registration(speaker.registration.incarnation, attachments))
+
+
+def read(content: bytes) -> Snapshot:
+    """What ``write`` wrote.
+
+    Raises:
+        HostError: it is something else; says what.
+    """
+    body, _, end = content.removesuffix(b"\n").rpartition(b"\n")
+    try:
+        kind, digest = msgspec.json.decode(end, type=tuple[str, str])
+    except msgspec.MsgspecError:
+        kind, digest = "", ""
+    if kind != _END or digest != hashlib.sha256(body + b"\n").hexdigest():
+        raise HostError("is cut off or spoiled")
+    head, *lines = body.split(b"\n")
+    try:
+        header = _header.decode(head)
+        if header.format != FORMAT:
+            raise HostError(f"has format {header.format}, and this version reads {FORMAT}")
+        found: dict[str, list[Any]] = {kind: [] for kind in _TYPES}
+        for line in lines:
+            kind, raw = _line.decode(line)
+            found[kind].append(_TYPES[kind].decode(raw))
+    except (msgspec.MsgspecError, KeyError, RecursionError) as error:
+        raise HostError(f"can't be understood: {error}") from error
+    keys = [HeartbeatKey(key.id, key.secret) for key in found.pop("keys")]
+    return Snapshot(
+        cluster=header.cluster, node=header.node, incarnation=header.incarnation, keys=tuple(keys),
+        **{kind: tuple(objects) for kind, objects in found.items()},
+    )  # fmt: skip
