@@ -11,6 +11,7 @@ from lbprovider.lab.lan import PODS4, LanNode
 from lbprovider.lab.process import Process
 from tests.cluster.backends.nodes import configuration, init
 from tests.cluster.backends.nodes.cgroups import Groups, hierarchies
+from tests.cluster.backends.nodes.disk import Disk
 from tests.e2e.rig import nodes
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.controlplane import ControlPlane
@@ -38,13 +39,13 @@ class Node:
         self._lan = plane.lan
         self._place = place
         self._directory = directory
-        self._disk = directory / "disk"
+        self._disk = Disk(plane.lan, place.name, directory / "disk")
         self._power: Process | None = None
         self._groups = Groups(place.namespace.name)
         self._write_disk(plane)
         self._plan = init.Plan(
             name=self.name,
-            disk=str(self._disk),
+            disk=str(self._disk.path),
             hierarchies=tuple(hierarchies()),
             logs=f"/{_LOGS}",
             programs={
@@ -59,15 +60,15 @@ class Node:
         """End whatever runs, and take the disk away; the logs stay."""
         self.kill()
         self._groups.close()
-        shutil.copytree(self._disk / _LOGS, self._directory / "logs")
-        shutil.rmtree(self._disk)
+        shutil.copytree(self._disk.seen / _LOGS, self._directory / "logs")
+        self._disk.close()
 
     def _write_disk(self, plane: ControlPlane) -> None:
-        etc = self._disk / _ETC
-        networks = self._disk / configuration.NETWORKS.relative_to("/")
-        for folder in (etc, networks, self._disk / _LOGS, self._disk / "var/tmp"):
+        disk = self._disk.seen
+        etc, networks = disk / _ETC, disk / configuration.NETWORKS.relative_to("/")
+        for folder in (etc, networks, disk / _LOGS, disk / "var/tmp"):
             folder.mkdir(parents=True)
-        (self._disk / "var/run").symlink_to("/run")
+        (disk / "var/run").symlink_to("/run")
         shutil.copyfile(plane.authority, etc / "ca.crt")
         for program, user in (("kubelet", f"system:node:{self.name}"), ("kube-proxy", "system:kube-proxy")):
             made = plane.kubeconfig_of(f"{program}-{self.name}", plane.token_for(user))
@@ -90,9 +91,20 @@ class Node:
             raise RuntimeError(f"{self.name} has power")
         self._lan.heal(self.name)
         groups = [str(path) for path in self._groups.paths.values()]
-        inside = ["unshare", *_NAMESPACES, "--fork", "--kill-child=KILL", "--", sys.executable, init.__file__]
+        inside = [
+            "nsenter",
+            f"--mount={self._disk.namespace}",
+            "--",
+            "unshare",
+            *_NAMESPACES,
+            "--fork",
+            "--kill-child=KILL",
+            "--",
+            sys.executable,
+            init.__file__,
+        ]
         script = f'{_JOIN}; exec "$@"'
-        up = self._disk / _LOGS / "up"
+        up = self._disk.seen / _LOGS / "up"
         up.unlink(missing_ok=True)
         argv = ["sh", "-c", script, "sh", *groups, "--", *inside, str(self._plan)]
         self._power = self._lan.spawn(self.name, self._place.namespace, argv)
