@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lbprovider.lab.provider import CONTROLLER, NAMESPACE, SPEAKER
+from lbprovider.speaker import files
 from tests.cluster.backends import Cluster
 from tests.cluster.rig import provider as ours
 from tests.cluster.rig import workloads
@@ -27,6 +28,7 @@ NOWHERE: Final = "rights-nowhere"
 
 NET_RAW: Final = 1 << 13
 """Its bit in the masks of capabilities(7)."""
+SNAPSHOT: Final = f"/var/lib/lbprovider/{files.NAME}"
 FILTERED: Final = 2
 """SECCOMP_MODE_FILTER of seccomp(2)."""
 
@@ -106,6 +108,13 @@ def test_nothing_can_be_written_where_the_program_is(provider: Provider, kubectl
     for name in pods(provider, component):
         said = inside(kubectl, name, workloads.PYTHON, "-c", _WRITING, *folders).split()
         assert said == ["EROFS"] * len(folders), name
+
+
+@pytest.mark.usefixtures("web")
+def test_the_snapshot_is_roots_alone(provider: Provider, kubectl: Kubectl) -> None:
+    for name in pods(provider, "speaker"):
+        said = inside(kubectl, name, "stat", "--format=%F, %U, %G, %a", SNAPSHOT)
+        assert said.strip() == "regular file, root, root, 600", name
 
 
 def pods(provider: Provider, component: str) -> list[str]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=
 
 DEFAULT = ours.CONFIG / "default"
 ENFORCE = "pod-security.kubernetes.io/enforce"
-BEYOND_BASELINE = {"non-default capabilities", "host namespaces", "hostPort"}
+BEYOND_BASELINE = {"non-default capabilities", "host namespaces", "hostPort", "hostPath volumes"}
 """All that the speaker asks of a node, in the words of Pod Security admission."""
 OTHER = "registry.example/mirror/lbprovider:9.9.9"
 

@@ -152,7 +152,16 @@ def test_containers_may_do_little(program: Manifest) -> None:
     assert security["capabilities"]["drop"] == ["ALL"]
     assert pod(program)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert "privileged" not in security
-    assert "volumes" not in pod(program)
+
+
+def test_all_that_is_kept_is_the_speakers_snapshot_on_its_node(controller: Manifest, speaker: Manifest) -> None:
+    assert "volumes" not in pod(controller)
+    (volume,) = pod(speaker)["volumes"]
+    (mount,) = container(speaker)["volumeMounts"]
+    # Made by kubelet, the folder is root's: without capabilities root can write in no other.
+    assert volume["hostPath"] == {"path": mount["mountPath"], "type": "DirectoryOrCreate"}
+    assert volume["name"] == mount["name"]
+    assert container(speaker)["args"] == ["speaker", f"--snapshot-dir={mount['mountPath']}"]
 
 
 def test_a_slow_start_is_no_reason_to_kill_and_a_loop_that_stands_still_is(program: Manifest) -> None:
