@@ -50,6 +50,10 @@ HEARTBEATS: Final = Counter(
 HEARTBEATS_DROPPED: Final = Counter(
     "lbprovider_heartbeats_dropped", "Datagrams that changed nothing", ["reason"], registry=REGISTRY
 )
+SNAPSHOT: Final = Gauge(
+    "lbprovider_snapshot_kept", "Whether what a restart needs while the API server is down is on disk: 1 or 0",
+    registry=REGISTRY,
+)  # fmt: skip
 LOOP_LAG: Final = Histogram(
     "lbprovider_loop_lag_seconds", "How late timers ran", registry=REGISTRY,
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1),

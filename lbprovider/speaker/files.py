@@ -40,15 +40,12 @@ class SnapshotFile:
                 descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            with open(descriptor, "rb") as file:  # noqa: PTH123  (no path knows O_NOFOLLOW)
+            with open(descriptor, "rb", buffering=_BUFFER) as file:  # noqa: PTH123  (no path knows O_NOFOLLOW)
                 self._check(os.fstat(descriptor))
-                content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise HostError(f"the snapshot {self._path} is larger than {MAX_BYTES >> 20} MiB")
-        try:
-            return snapshot.read(content)
-        except HostError as error:
-            raise HostError(f"the snapshot {self._path} {error}") from error
+                try:
+                    return snapshot.read(file)
+                except HostError as error:
+                    raise HostError(f"the snapshot {self._path} {error}") from error
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -58,6 +55,8 @@ class SnapshotFile:
                 f"the snapshot {self._path} has mode {stat.S_IMODE(status.st_mode):04o} and owner {status.st_uid}: "
                 f"others may have read its keys, or written it; it should be 0600 of {os.geteuid()}"
             )
+        if status.st_size > MAX_BYTES:
+            raise HostError(f"the snapshot {self._path} is larger than {MAX_BYTES >> 20} MiB")
 
     def save(self, what: Snapshot) -> None:
         """Replaces the file: once this returns, the new one is there whatever happens; before, the old one or the new.

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
+from lbprovider import telemetry
 from lbprovider.election.durable import NOTHING, Durable, either
 from lbprovider.errors import HostError
 from lbprovider.speaker.ports import Offload
@@ -30,6 +31,8 @@ SHARE: Final = 10
 """Between two writes, times as long as the last one took: a large snapshot must not keep a disk busy."""
 RETRY: Final = 10.0
 """Seconds between two tries on a disk that fails."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +108,7 @@ class Keeper:
         if self._file is None:
             return None
         try:
-            found: Snapshot | None = await self._offload(self._file.load)
+            found: Snapshot | None = await self._done(self._file.load)
         except HostError as error:
             # Whoever finds it next may think otherwise: until it is replaced, no life may rely on there being none.
             self.disown(f"{error}; starting as if there were none")
@@ -132,7 +135,7 @@ class Keeper:
         """
         file, self._file = self._file, None
         if file is not None:
-            await self._offload(file.erase)
+            await self._done(file.erase)
 
     async def reserve(self, incarnation: int, wait: Callable[[str], None]) -> None:
         """Until no later life takes this incarnation for free: it is on disk, or no snapshot is (C2).
@@ -182,20 +185,33 @@ class Keeper:
         # From now on it may be found, and until it is there the old one may be.
         self._set(new if self._floor is None else _lower(self._floor, new))
         try:
-            await self._offload(partial(self._file.save, what))
+            await self._done(partial(self._file.save, what))
         except HostError as error:
             await self._failed(self._file, error)
             return False
         self._set(new)
+        telemetry.SNAPSHOT.set(1)
         self._last = {one.segment.metadata.name: one for one in what.segments}
         if self._trouble:
             log.info("the snapshot is written again", reason="SnapshotWritten")
             self._trouble = ""
         return True
 
-    async def _failed(self, file: File, error: HostError) -> None:
+    async def _done(self, call: Callable[[], T]) -> T:
         try:
-            await self._offload(file.erase)
+            result: T = await self._offload(call)
+        except HostError:
+            raise
+        except Exception as error:
+            # The addresses go on without a snapshot: it is there for a worse day than this.
+            log.exception("a bug in lbprovider: the snapshot can't be read or written")
+            raise HostError(f"a bug in lbprovider keeps the snapshot from being read or written: {error!r}") from error
+        return result
+
+    async def _failed(self, file: File, error: HostError) -> None:
+        telemetry.SNAPSHOT.set(0)
+        try:
+            await self._done(file.erase)
         except HostError as left:
             self._say(f"{error}; {left}: members can't change on this node's word until one of the two works")
         else:

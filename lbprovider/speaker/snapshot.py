@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -27,8 +27,6 @@ from lbprovider.errors import HostError
 FORMAT: Final = 1
 MAX_BYTES: Final = 64 << 20
 """More than a hundred thousand addresses need."""
-
-T = TypeVar("T")
 
 
 class Kept(Struct, frozen=True):
@@ -80,7 +78,7 @@ class Snapshot:
         )
 
 
-class _Header(Struct, frozen=True, forbid_unknown_fields=True):
+class _Header(Struct, frozen=True):
     format: int
     cluster: str
     node: str
@@ -103,6 +101,7 @@ _TYPES: Final[dict[str, Any]] = {
 }
 _line: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
 _header: Final = msgspec.json.Decoder(_Header)
+_end: Final = msgspec.json.Decoder(tuple[str, str])
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -148,32 +147,40 @@ def _reachable(speaker: Speaker) -> Speaker:
     return Speaker(node=speaker.node, registration=Registration(speaker.registration.incarnation, attachments))
 
 
-def read(content: bytes) -> Snapshot:
-    """What ``write`` wrote.
+def read(file: BinaryIO) -> Snapshot:
+    """What ``write`` wrote, from a file that can be read twice: nothing of a spoiled one is looked at.
 
     Raises:
         HostError: it is something else; says what.
     """
-    body, _, end = content.removesuffix(b"\n").rpartition(b"\n")
+    digest, last = hashlib.sha256(), b""
+    for line in file:
+        digest.update(last)
+        last = line
     try:
-        kind, digest = msgspec.json.decode(end, type=tuple[str, str])
+        kind, expected = _end.decode(last)
     except msgspec.MsgspecError:
-        kind, digest = "", ""
-    if kind != _END or digest != hashlib.sha256(body + b"\n").hexdigest():
+        kind, expected = "", ""
+    if kind != _END or expected != digest.hexdigest():
         raise HostError("is cut off or spoiled")
-    head, *lines = body.split(b"\n")
+    file.seek(0)
     try:
-        header = _header.decode(head)
-        if header.format != FORMAT:
-            raise HostError(f"has format {header.format}, and this version reads {FORMAT}")
-        found: dict[str, list[Any]] = {kind: [] for kind in _TYPES}
-        for line in lines:
-            kind, raw = _line.decode(line)
-            found[kind].append(_TYPES[kind].decode(raw))
+        return _read(file)
     except (msgspec.MsgspecError, KeyError, RecursionError) as error:
         raise HostError(f"can't be understood: {error}") from error
-    keys = [HeartbeatKey(key.id, key.secret) for key in found.pop("keys")]
+
+
+def _read(file: BinaryIO) -> Snapshot:
+    header = _header.decode(file.readline())
+    if header.format != FORMAT:
+        raise HostError(f"has format {header.format}, and this version reads {FORMAT}")
+    found: dict[str, list[Any]] = {kind: [] for kind in _TYPES}
+    for line in file:
+        kind, raw = _line.decode(line)
+        if kind != _END:
+            found[kind].append(_TYPES[kind].decode(raw))
+    keys = tuple(HeartbeatKey(key.id, key.secret) for key in found.pop("keys"))
     return Snapshot(
-        cluster=header.cluster, node=header.node, incarnation=header.incarnation, keys=tuple(keys),
+        cluster=header.cluster, node=header.node, incarnation=header.incarnation, keys=keys,
         **{kind: tuple(objects) for kind, objects in found.items()},
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lbprovider import telemetry
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.segment import Segment, SegmentSpec
 from lbprovider.election.durable import NOTHING, Durable
@@ -41,6 +42,7 @@ class World:
     full: bool = False
     stuck: bool = False
     """Nothing can be removed."""
+    broken: bool = False
     fsync: float = 1.0
     saves: int = 0
     voting: bool = False
@@ -71,6 +73,8 @@ class World:
 
     def save(self, what: Snapshot) -> None:
         self.saves += 1
+        if self.broken:
+            raise ValueError("unwritable")
         if self.full:
             raise HostError("can't write the snapshot: No space left on device")
         self.file, self.unreadable = what, False
@@ -291,6 +295,22 @@ def test_changes_are_gathered_and_a_disk_is_not_kept_busy() -> None:
         assert 3 <= world.saves - before <= 100 / (SHARE * 2) + 1
 
     run(story)
+
+
+def test_a_bug_costs_the_snapshot_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    async def story(world: World) -> None:
+        running = going(world)
+        await asyncio.sleep(3)
+        assert telemetry.SNAPSHOT._value.get() == 1
+        world.broken = True
+        world.keeper.touch(urgent=True)
+        await asyncio.sleep(3)
+        assert not running.done()
+        assert state(world) == (None, None)
+        assert telemetry.SNAPSHOT._value.get() == 0
+
+    run(story)
+    assert "a bug in lbprovider keeps the snapshot from being read or written: ValueError" in capsys.readouterr().out
 
 
 def test_once_removed_it_is_not_written_again() -> None:
