@@ -6,10 +6,12 @@ they would share the machine's processors, and what is measured would be the oth
 
 import contextlib
 import importlib
+import math
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -47,12 +49,14 @@ _LAST: Final = "test_rights.py"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (-_size(item), item.path.name == _LAST))
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    elsewhere = [item for item in items if item not in here]
+    items[:] = [*elsewhere, *sorted(here, key=lambda item: (-_size(item), item.path.name == _LAST))]
 
 
-def _size(item: pytest.Item) -> int:
-    """How many nodes a test is for; 0 for one that needs no cluster."""
-    found: int = item.callspec.params.get("cluster", 0) if hasattr(item, "callspec") else 0
+def _size(item: pytest.Item) -> float:
+    """How many nodes a test is for; without end for one that needs none, so that it is the first."""
+    found: float = item.callspec.params.get("cluster", math.inf) if hasattr(item, "callspec") else math.inf
     return found
 
 
