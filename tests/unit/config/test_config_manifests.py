@@ -203,12 +203,13 @@ def test_the_controller_is_nobody_and_there_are_two_apart(controller: Manifest) 
     assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
     assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
     assert term["podAffinityTerm"]["labelSelector"] == controller["spec"]["selector"]
+    assert term["podAffinityTerm"]["matchLabelKeys"] == ["pod-template-hash"]
 
 
-def test_an_update_of_the_controller_keeps_one_replica_and_the_two_apart(controller: Manifest) -> None:
+def test_an_update_of_the_controller_keeps_two_replicas(controller: Manifest) -> None:
     assert controller["spec"]["strategy"] == {
         "type": "RollingUpdate",
-        "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
     }
 
 
