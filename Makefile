@@ -4,11 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab controlplane e2e images e2e-cluster clean
+.PHONY: demo test lint types imports unit contract lab controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
 	@$(BIN)/lbprovider lab
+
+# It needs no virtual environment: its programs are docker, kind and kubectl.
+kind-demo kind-demo-down: ## lbprovider on a cluster of kind's, and what a client sees when a node dies
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is missing or older than 3.11: name another one as in 'make PYTHON=python3.12 $@'" >&2; exit 1; }
+	@$(PYTHON) -m examples.kind $(if $(filter %-down,$@),down,up)
 
 test: lint types imports unit contract lab ## all that needs neither Go nor root
 
