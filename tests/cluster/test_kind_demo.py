@@ -23,12 +23,19 @@ _PATH: Final = "{.status.loadBalancer.ingress[0].ip}"
 
 @pytest.fixture
 def addresses(cluster: Cluster, kubectl: Kubectl, web: Web) -> Iterator[list[IPv4Address]]:
-    """Some for the demo's own pool, which the suite's leaves out meanwhile: no two pools may have the same."""
-    found = list(cluster.addresses[-_COUNT:])
-    assert not set(found) & set(web.addresses.values())
-    kubectl.apply(workloads.pool("lan", cluster.addresses[:-_COUNT]))
-    yield found
+    """Some for the demo's own pool. The suite's has none left meanwhile: the demo's Service would get it, as Services
+    are applied before pools."""
+    used = sorted(web.addresses.values())
+    kubectl.apply(workloads.pool("lan", used))
+    eventually(lambda: _counted(kubectl) == (len(used), 0), "the suite's pool has no free address", every=0.2)
+    yield list(cluster.addresses[-_COUNT:])
     kubectl.apply(workloads.pool("lan", cluster.addresses))
+
+
+def _counted(kubectl: Kubectl) -> tuple[int, int]:
+    """How many addresses the suite's pool has, and how many of them are free."""
+    found = kubectl.get("ipaddresspool", "lan", f"--namespace={NAMESPACE}")["status"]["ipv4"]
+    return found["total"], found["available"]
 
 
 @pytest.fixture

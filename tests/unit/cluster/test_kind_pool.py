@@ -72,6 +72,14 @@ def test_a_small_network_is_used_to_its_last_address(monkeypatch: pytest.MonkeyP
         free_range(count=6)
 
 
+def test_the_networks_own_address_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    network(monkeypatch, with_subnet("10.9.0.0/29"))
+
+    assert ends(free_range(count=6)) == ("10.9.0.1", "10.9.0.6", 6)
+    with pytest.raises(ProgramError, match="no 7 free addresses"):
+        free_range(count=7)
+
+
 def test_the_next_subnet_helps_when_the_first_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     found = with_subnet("10.9.0.0/30")
     found["IPAM"]["Config"].append({"Subnet": "10.8.0.0/24"})
