@@ -304,7 +304,7 @@ class Speaker:
     def _segment_changed(self, name: str) -> None:
         if self._agent is not None:
             self._agent.segment_changed(name)
-        self._keeper.touch(urgent=True)
+        self._keeper.touch()
 
     def _stale(self) -> None:
         if self._agent is not None:

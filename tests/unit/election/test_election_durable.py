@@ -28,10 +28,17 @@ def member(durable: Durable | None) -> Member:
     return one
 
 
+def beat(hold: int) -> Heartbeat:
+    return Heartbeat(
+        cluster=scope("kube-system"), segment=scope("uid"), node="b", incarnation=1, sent=1, number=0,
+        hold=hold, version=1, settled=0, ver=0, candidate=True,
+    )  # fmt: skip
+
+
 def settled(one: Member, now: int) -> int:
     """What its datagrams report."""
-    (_, beat), *_ = one.tick(now).datagrams
-    return beat.settled
+    (_, sent), *_ = one.tick(now).datagrams
+    return sent.settled
 
 
 def test_without_a_snapshot_nothing_waits_for_the_disk() -> None:
@@ -73,13 +80,10 @@ def test_a_segment_that_was_made_anew_is_voted_in_once_it_is_on_disk() -> None:
 def test_no_promise_is_longer_than_the_silence_on_disk() -> None:
     one = member(Durable("uid", 1, HOLD))
     one.adopt(segment("a", "b"), 0, quorum_read=True)
-    long = Heartbeat(
-        cluster=scope("kube-system"), segment=scope("uid"), node="b", incarnation=1, sent=1, number=0,
-        hold=HOLD + 1, version=1, settled=0, ver=0, candidate=True,
-    )  # fmt: skip
+    long = beat(HOLD + 1)
     output = one.heard(long, SECOND)
     assert output.ignored == "NotDurable"
-    assert {beat.echo for _, beat in output.datagrams} == {None}
+    assert {sent.echo for _, sent in output.datagrams} == {None}
     assert one.hears(SECOND) == ()
     assert one.heard(replace(long, hold=HOLD), SECOND).ignored == ""
     assert one.hears(SECOND) == ("b",)
@@ -106,6 +110,8 @@ def test_the_silence_to_write_is_the_longest_promise_of_this_life() -> None:
     one.adopt(segment("a", "b", version=2, period=100 * MS), 0, quorum_read=False)
     one.adopt(segment("a", "b", version=3), 0, quorum_read=False)
     assert one.silence == 2 * HOLD
+    one.heard(beat(3 * HOLD), 0)
+    assert one.silence == 3 * HOLD, "a peer in a newer version named it, and it was promised"
 
 
 def test_from_the_snapshot_it_votes_after_the_silence_that_was_written_with_it() -> None:

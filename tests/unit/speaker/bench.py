@@ -22,6 +22,7 @@ from lbprovider.api.registration import registration
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NAMESPACES, NODES, SECRETS, SEGMENTS
 from lbprovider.api.segment import Segment
 from lbprovider.election.membership import next_segment
+from lbprovider.kube.ports import Api
 from lbprovider.net.links import Link
 from lbprovider.settings import SpeakerSettings
 from lbprovider.speaker.app import Speaker
@@ -103,8 +104,8 @@ class Bench:
     def allocation(self, address: IPv4Address | IPv6Address = VIP) -> IPAllocation:
         return self.api.objects(ALLOCATIONS)[names.object_name(address)]
 
-    def node(self, number: int) -> Running:
-        """Starts a node ``n<number>`` with one interface, or its speaker anew."""
+    def node(self, number: int, api: Api | None = None) -> Running:
+        """Starts a node ``n<number>`` with one interface, or its speaker anew; ``api``: its way to the API server."""
         name = f"n{number}"
         link = Link(
             name="eth0",
@@ -122,7 +123,7 @@ class Bench:
         host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups, self.offload)
         directory = None if self.snapshots is None else self.snapshots / name
         settings = SpeakerSettings(namespace=NAMESPACE, node_name=name, snapshot_dir=directory)
-        speaker, stop = Speaker(settings, self.api, net.links, host), asyncio.Event()
+        speaker, stop = Speaker(settings, api or self.api, net.links, host), asyncio.Event()
         speaker.check_host()
         task = asyncio.get_running_loop().create_task(speaker.run(stop))
         self.nodes[name] = Running(name, link, net, speaker, stop, task)

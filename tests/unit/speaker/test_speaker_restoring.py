@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,11 +14,14 @@ import pytest
 from lbprovider.api.core import Namespace
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.registration import ANNOTATION, Registration, registration
-from lbprovider.api.resources import ALLOCATIONS, LEASES, NAMESPACES
+from lbprovider.api.resources import ALLOCATIONS, LEASES, NAMESPACES, SEGMENTS
+from lbprovider.api.segment import Segment
 from lbprovider.errors import HostError, LeaseLost, Unreachable
+from lbprovider.kube.ports import Api
 from lbprovider.speaker.files import SnapshotFile
 from lbprovider.speaker.keeper import RETRY
 from lbprovider.speaker.snapshot import Snapshot
+from tests.fakes.api_server import FakeApi
 from tests.unit.speaker.bench import NAMESPACE, SEGMENT, Bench, run
 
 HOLD = 0.25
@@ -165,7 +170,9 @@ def test_a_snapshot_of_another_node_is_none(tmp_path: Path) -> None:
     run(story, tmp_path)
 
 
-def test_a_snapshot_of_another_cluster_is_none_where_the_api_server_says_so(tmp_path: Path) -> None:
+def test_a_snapshot_of_another_cluster_is_none_where_the_api_server_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def story(bench: Bench) -> None:
         await another_cluster(bench)
         node = bench.node(1)
@@ -175,6 +182,7 @@ def test_a_snapshot_of_another_cluster_is_none_where_the_api_server_says_so(tmp_
         assert stored(bench, "n1").cluster == "another"
 
     run(story, tmp_path)
+    assert "this is another; starting as if there were none" in capsys.readouterr().out
 
 
 def test_a_speaker_that_began_in_another_cluster_ends_when_it_learns_so(tmp_path: Path) -> None:
@@ -236,6 +244,84 @@ def test_the_incarnation_is_higher_than_the_snapshots_where_the_lease_lost_it(tm
         bench.node(1)
         await bench.settled(members=1)
         assert stored(bench, "n1").incarnation > last
+
+    run(story, tmp_path)
+
+
+def test_no_incarnation_is_used_before_it_is_on_disk(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        bench.node(1)
+        await bench.settled(members=1)
+        await asyncio.sleep(5)
+        await bench.nodes["n1"].kill()
+        last = stored(bench, "n1").incarnation
+        bench.fsync = 3
+        bench.node(1)
+        await bench.until(lambda: bench.lan.datagrams)
+        assert stored(bench, "n1").incarnation > last
+
+    run(story, tmp_path)
+
+
+def test_no_segment_is_voted_in_before_it_is_on_disk(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        bench.fsync = 3
+        node = bench.node(1)
+        await bench.until(lambda: bench.lan.datagrams)
+        await asyncio.sleep(2)
+        assert node.speaker.why_not_ready() == f"Segment {SEGMENT} is not yet in the snapshot on disk"
+        await bench.settled(members=1)
+        assert [one.segment.metadata.name for one in stored(bench, "n1").segments] == [SEGMENT]
+
+    run(story, tmp_path)
+
+
+class Apart:
+    """One node's way to the API server, which can be cut."""
+
+    def __init__(self, api: FakeApi) -> None:
+        self._api = api
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.cut:
+            raise Unreachable("refused")
+        return getattr(self._api, name)
+
+    async def watch(self, *args: Any, **scope: Any) -> AsyncGenerator[Any, None]:
+        async for event in self._api.watch(*args, **scope):
+            if self.cut:
+                raise Unreachable("refused")
+            yield event
+
+
+def test_a_version_that_only_a_peer_told_is_on_disk_soon(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        one = Apart(bench.api)
+        bench.node(1, cast(Api, one))
+        bench.node(2)
+        bench.node(3)
+        await bench.settled(members=3)
+        await asyncio.sleep(5)
+        one.cut = True
+        bench.node(4)
+        await bench.settled(members=4)
+        version = bench.api.objects(SEGMENTS)[SEGMENT].spec.version
+        await asyncio.sleep(1)
+        assert [kept.segment.spec.version for kept in stored(bench, "n1").segments] == [version]
+
+    run(story, tmp_path)
+
+
+def test_other_lans_are_kept_too(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        bench.node(1)
+        await bench.settled(members=1)
+        await asyncio.sleep(5)
+        spec = msgspec.structs.replace(bench.api.objects(SEGMENTS)[SEGMENT].spec, subnets=("203.0.113.0/24",))
+        bench.api.write(SEGMENTS, Segment(metadata=ObjectMeta(name="203.0.113.0-24"), spec=spec))
+        await asyncio.sleep(2)
+        assert [one.segment.metadata.name for one in stored(bench, "n1").segments] == [SEGMENT, "203.0.113.0-24"]
 
     run(story, tmp_path)
 
