@@ -56,11 +56,13 @@ class KindCluster:
             self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={PATIENCE:g}s")
             found = len(self.kubectl("get", "nodes", "--output", "name").splitlines())
         except ProgramError as error:
-            raise ProgramError(f"the cluster {self.name} is there, but half made; delete it first ({error})") from error
+            # kubectl says it once more each second; the last line is enough.
+            raise ProgramError(self._half_made(str(error).splitlines()[-1])) from error
         if found != nodes:
-            raise ProgramError(
-                f"the cluster {self.name} is there, but half made; delete it first ({found} nodes of {nodes})"
-            )
+            raise ProgramError(self._half_made(f"{found} nodes of {nodes}"))
+
+    def _half_made(self, why: str) -> str:
+        return f"the cluster {self.name} is there, but half made: make kind-demo-down, and once more ({why})"
 
     def delete(self) -> None:
         """Remove all of it, and the kubeconfig; nothing where there is nothing.

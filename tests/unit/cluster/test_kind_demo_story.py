@@ -133,7 +133,8 @@ def test_a_half_made_cluster_is_named_and_left_alone(world: kind_world.World) ->
     world.fail("kind export kubeconfig")
 
     with pytest.raises(
-        ProgramError, match=r"^the cluster lbprovider is there, but half made; delete it first \(kind exp"
+        ProgramError,
+        match=r"^the cluster lbprovider is there, but half made: make kind-demo-down, and once more \(kind exp",
     ):
         demo.up(None)
 
@@ -145,7 +146,7 @@ def test_a_cluster_of_too_few_nodes_is_half_made(world: kind_world.World) -> Non
     (world.state / "containers" / "work-worker").unlink()
     (world.state / "containers" / "lbprovider-worker").write_text("stopped")
 
-    with pytest.raises(ProgramError, match=r"half made; delete it first \(1 nodes of 3\)$"):
+    with pytest.raises(ProgramError, match=r"half made: make kind-demo-down, and once more \(1 nodes of 3\)$"):
         demo.up(None)
 
 
