@@ -188,6 +188,11 @@ class Speaker:
     # ---- the start
 
     async def _live(self) -> None:
+        restored, lease = await self._begin()
+        await self._serve(restored, lease)
+
+    async def _begin(self) -> tuple[Mapping[str, Kept], Coroutine[Any, Any, None]]:
+        """From the API server, or from what a former life left; the Segments of that, and what keeps the Lease."""
         stored = await self._keeper.load(self._settings.node_name)
         self._start(*self._known.watching())
         try:
@@ -209,10 +214,10 @@ class Speaker:
             if stored is None:  # it has no timeout
                 raise
             await self._restore(stored)
-            return
+            return {one.segment.metadata.name: one for one in stored.segments}, self._confirmed()
         log.info("registered", incarnation=incarnation)
         await self._identify(cluster, incarnation)
-        await self._serve({}, self._lease.run())
+        return {}, self._lease.run()
 
     async def _first_key(self) -> None:
         where = f"{self._settings.namespace}/{names.HEARTBEAT_SECRET}"
@@ -229,7 +234,7 @@ class Speaker:
         """The API server is down: goes on from what a former life of this speaker knew (DESIGN section 5).
 
         What changed meanwhile isn't known: an address that was freed is answered until the API server is back. Whom to
-        vote with is: no member ever reports a version before its snapshot has it, and newer ones come with datagrams.
+        vote with is known: no version was reported before the snapshot had it, and newer ones come with datagrams.
         """
         log.warning("the API server is down: going on from the snapshot", problem=self._why)
         self._known.restore(stored)
@@ -240,7 +245,6 @@ class Speaker:
         self._lease.resume(incarnation)
         await self._identify(stored.cluster, incarnation)
         log.info("restored", incarnation=incarnation, addresses=len(stored.allocations))
-        await self._serve({one.segment.metadata.name: one for one in stored.segments}, self._confirmed())
 
     async def _confirmed(self) -> None:
         """Once the API server is back: it must be that of the cluster that this life began in."""
