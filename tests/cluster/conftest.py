@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,13 @@ import pytest
 
 from lbprovider.lab.provider import NAMESPACE
 from tests.cluster.backends import Backend, Cluster
-from tests.cluster.rig import evidence, power
+from tests.cluster.rig import evidence
 from tests.cluster.rig import provider as ours
 from tests.cluster.rig.kubectl import Kubectl
 from tests.cluster.rig.power import Power
 from tests.cluster.rig.provider import WORKLOADS, Provider
 from tests.cluster.rig.web import Web
+from tests.cluster.rig.whole import Restarts, whole
 
 IMAGE: Final = "lbprovider:e2e"
 _BACKENDS: Final[Mapping[str, str]] = {
@@ -40,6 +41,8 @@ class Up:
     kubectl: Kubectl
     broken: str = ""
     """Why no further test can run on it."""
+    restarts: Restarts = field(default_factory=dict)
+    """As they were after the test before."""
 
 
 _UP = pytest.StashKey[Up]()
@@ -156,16 +159,16 @@ def unharmed(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Ite
     up = pytestconfig.stash[_UP]
     if up.broken:
         pytest.skip(up.broken)
-    before = provider.restarts()
     yield
+    before = up.restarts
     try:
-        power.whole(request.getfixturevalue("cluster"), provider.kubectl)
+        up.restarts = whole(request.getfixturevalue("cluster"), provider.kubectl)
     except AssertionError as error:
         up.broken = f"the cluster was left broken by {request.node.nodeid}: {error}"
         raise
     again = {
         pod: count - before.get((pod, uid, container), 0)
-        for (pod, uid, container), count in provider.restarts().items()
+        for (pod, uid, container), count in up.restarts.items()
         if uid not in provider.ended and count > before.get((pod, uid, container), 0)
     }
     assert not again, f"containers that nobody ended were started again: {again}"

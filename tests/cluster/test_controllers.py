@@ -28,7 +28,7 @@ def test_the_leading_controller_is_deleted(
         given = time.monotonic() - began
         new = eventually(lambda: _other(provider.leading_controller(), old), f"another controller than {old} leads")
         led = time.monotonic() - began
-        eventually(lambda: web.outside.ask(address, 1), "the new Service answers")
+        eventually(lambda: web.outside.ask(address, 1, patience=0.5), "the new Service answers")
         answered = time.monotonic() - began
         verdict = traffic.end()
     report(
@@ -38,7 +38,7 @@ def test_the_leading_controller_is_deleted(
     web.delete("late", address)
 
     assert new in {pod["metadata"]["name"] for pod in provider.pods("controller")}
-    assert verdict.failed == ()
+    assert verdict.failed == () or verdict.void
     assert verdict.cut == () or not verdict.calm
     assert address not in web.addresses.values()
 
@@ -63,6 +63,6 @@ def test_a_rolling_update_of_the_controllers_costs_nobody_anything(
     web.delete("later", address)
 
     assert before.isdisjoint(uid(pod) for pod in provider.pods("controller"))
-    assert verdict.failed == ()
+    assert verdict.failed == () or verdict.void
     assert verdict.cut == () or not verdict.calm
     assert verdict.silence.length <= 2 * HOLD + verdict.silence.lateness

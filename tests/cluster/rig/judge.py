@@ -17,6 +17,9 @@ MS: Final = 1_000_000
 CALM: Final = 50 * MS
 """A client that is never later than this was on a machine on which speakers too could run when they had to: it is the
 period of their heartbeats. On any other, promises lapse with nobody at fault, and an address may move by itself."""
+STALL: Final = 250 * MS
+"""A client that was ever later than this was on a machine that stood still for as long as promises between speakers
+last: what it saw says nothing, and is to be seen again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class Verdict:
     def calm(self) -> bool:
         """Whether it can be said who should have had the address: see :data:`CALM`."""
         return self.lateness <= CALM
+
+    @property
+    def void(self) -> bool:
+        """Whether it says nothing at all: see :data:`STALL`."""
+        return self.lateness >= STALL
 
     def led_by(self, *nodes: str) -> bool:
         """Whether these answered, in turns; or it can't be said."""

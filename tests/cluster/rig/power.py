@@ -1,11 +1,12 @@
 """Nodes that lose their power and get it again, and programs that end without a word."""
 
+import contextlib
 from collections.abc import Iterator
 
 from lbprovider.lab.provider import NAMESPACE
 from tests.cluster.backends import Cluster
 from tests.cluster.rig import workloads
-from tests.cluster.rig.kubectl import Kubectl, Object, run
+from tests.cluster.rig.kubectl import Object, run
 from tests.cluster.rig.provider import Provider, containers, is_ready, uid
 from tests.e2e.rig.waiting import eventually
 
@@ -57,55 +58,23 @@ class Power:
         for node in list(self._off):
             self.start(node)
 
-    def crash_speaker(self, node: str) -> None:
-        """End a speaker's process by SIGKILL; its kubelet starts it again."""
-        self._provider.ended.add(uid(self._provider.speaker(node)))
+    @contextlib.contextmanager
+    def crashed_speaker(self, node: str) -> Iterator[None]:
+        """End a speaker's process by SIGKILL; at the end of the context its kubelet has started it again."""
+        pod = self._provider.speaker(node)
+        self._provider.ended.add(uid(pod))
         run(self._cluster.on_node(node, "sh", "-c", _CRASH), f"SIGKILL of the speaker on {node}")
+        yield
+        old = containers([pod])
+
+        def back() -> bool:
+            now = self._provider.speaker(node)
+            return is_ready(now) and not old & containers([now])
+
+        eventually(back, f"the speaker of {node} is back", within=90, every=0.2)
 
     def _pods(self, node: str) -> Iterator[Object]:
         for namespace in (NAMESPACE, workloads.NAMESPACE):
             yield from self._provider.kubectl.items(
                 "pods", f"--namespace={namespace}", f"--field-selector=spec.nodeName={node}"
             )
-
-
-def whole(cluster: Cluster, kubectl: Kubectl, *, within: float = 120) -> None:
-    """Wait until every node is ready and every workload is rolled out, and no Pod is on its way out.
-
-    Raises:
-        AssertionError: it is not; says what is missing.
-    """
-    missing: list[str] = []
-
-    def complete() -> bool:
-        missing[:] = _missing(cluster, kubectl)
-        return not missing
-
-    try:
-        eventually(complete, "the cluster is whole", within=within, every=0.3)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {'; '.join(missing) or 'it could not be asked'}") from None
-
-
-def _missing(cluster: Cluster, kubectl: Kubectl) -> list[str]:
-    ready = {node["metadata"]["name"] for node in kubectl.items("nodes") if is_ready(node)}
-    missing = [f"{node} is not ready" for node in cluster.nodes if node not in ready]
-    for namespace in (NAMESPACE, workloads.NAMESPACE):
-        found = kubectl.items("deployments,daemonsets,pods", f"--namespace={namespace}")
-        unsettled = (each for each in found if not _settled(each))
-        missing += [f"{each['kind']} {namespace}/{each['metadata']['name']} is not settled" for each in unsettled]
-    return missing
-
-
-def _settled(each: Object) -> bool:
-    status, spec = each.get("status", {}), each["spec"]
-    if each["kind"] == "Pod":
-        return is_ready(each)
-    if status.get("observedGeneration") != each["metadata"]["generation"]:
-        return False
-    if each["kind"] == "Deployment":
-        wanted, counts = spec["replicas"], ("replicas", "updatedReplicas", "availableReplicas")
-    else:
-        wanted = status["desiredNumberScheduled"]
-        counts = ("currentNumberScheduled", "updatedNumberScheduled", "numberAvailable")
-    return wanted > 0 and all(status.get(count) == wanted for count in counts)

@@ -1,7 +1,7 @@
 """lbprovider as it is installed: config/default, applied and looked at with kubectl."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -73,14 +73,6 @@ class Provider:
         lease = self.kubectl.get("lease", CONTROLLER_LEASE, f"--namespace={NAMESPACE}")
         # A replica's identity is its Pod's name and something that no earlier life of the Pod had.
         return (lease["spec"].get("holderIdentity") or "").partition("_")[0]
-
-    def restarts(self) -> Mapping[tuple[str, str, str], int]:
-        """How often each of our containers was started again, by Pod, its uid, and container."""
-        return {
-            (pod["metadata"]["name"], uid(pod), container["name"]): container["restartCount"]
-            for pod in self.pods()
-            for container in pod["status"].get("containerStatuses", [])
-        }
 
 
 def uid(pod: Object) -> str:
