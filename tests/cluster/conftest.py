@@ -46,6 +46,8 @@ class Up:
 
 
 _UP = pytest.StashKey[Up]()
+_BEGAN = pytest.StashKey[float]()
+"""When the newest cluster began to boot."""
 _LAST: Final = "test_rights.py"
 """Holds what was asked for against what is granted, so it comes after all that asks."""
 
@@ -84,11 +86,12 @@ def backend() -> Backend:
 def cluster(
     request: pytest.FixtureRequest,
     backend: Backend,
+    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
     figures: list[str],
 ) -> Iterator[Cluster]:
     """A cluster of 3 nodes with our image on each; ``parametrize("cluster", [3, 1], indirect=True)`` for others."""
-    began = time.monotonic()
+    began = pytestconfig.stash[_BEGAN] = time.monotonic()
     with contextlib.ExitStack() as undo:
         try:
             made = undo.enter_context(backend(request.param, tmp_path_factory.mktemp(f"cluster-{request.param}-")))
@@ -112,7 +115,9 @@ def kubectl(
 
 
 @pytest.fixture(scope="session")
-def provider(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory, figures: list[str]) -> Provider:
+def provider(
+    kubectl: Kubectl, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, figures: list[str]
+) -> Iterator[Provider]:
     """config/default, unchanged but for the image's tag, and rolled out."""
     began = time.monotonic()
     changed = ours.install(kubectl, ours.overlay(tmp_path_factory.mktemp("overlay"), IMAGE))
@@ -120,9 +125,18 @@ def provider(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory, figures
     assert all("image: " in line for line in changed), f"more than the image differs from config/default: {changed}"
     for each in WORKLOADS:
         kubectl.rolled_out(NAMESPACE, each)
-        figures.append(f"{each} rolled out {time.monotonic() - began:.1f} s after config/default was applied")
+        now = time.monotonic()
+        figures.append(
+            f"{each} rolled out {now - began:.1f} s after config/default was applied, "
+            f"{now - pytestconfig.stash[_BEGAN]:.1f} s after the boot began"
+        )
     figures.append(f"all that the overlay changed in config/default: {'; '.join(sorted(set(changed)))}")
-    return Provider(kubectl)
+    made = Provider(kubectl)
+    yield made
+    restarts = pytestconfig.stash[_UP].restarts
+    ended = sum(count for (_, uid, _), count in restarts.items() if uid in made.ended)
+    others = sum(restarts.values()) - ended
+    figures.append(f"containers started again: {ended} of Pods of which a test ended one, {others} of others")
 
 
 @pytest.fixture(scope="session")
