@@ -2,10 +2,8 @@
 
 One HTTP request a period, each over a TCP connection of its own and none waiting for another. A line of JSON as each
 comes to its end: ``{"at": ns, "opened": ns, "ended": ns, "node": …}``; with ``"error": …`` instead of the node where it
-failed, and without ``opened`` where it did so before it was established. Each line of standard input is a mark, said
-back as ``{"mark": …, "at": ns}`` at once, so that what somebody does elsewhere has a time on this clock. The end of
-standard input ends it, once every connection has come to its end. It runs where no rig is, so it needs nothing but
-Python's standard library.
+failed, and without ``opened`` where it did so before it was established. The end of standard input ends it, once every
+connection has come to its end. It runs where no rig is, so it needs nothing but Python's standard library.
 """
 
 import asyncio
@@ -13,10 +11,6 @@ import json
 import sys
 import threading
 import time
-
-
-def _say(record: dict[str, object]) -> None:
-    print(json.dumps(record), flush=True)  # noqa: T201 - the answer
 
 
 async def _call(address: str, port: int, patience: float) -> None:
@@ -34,15 +28,14 @@ async def _call(address: str, port: int, patience: float) -> None:
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         record["error"] = repr(error)
     record["ended"] = time.monotonic_ns()
-    _say(record)
+    print(json.dumps(record), flush=True)  # noqa: T201 - the answer
 
 
 async def _run(address: str, port: int, period: float, patience: float) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def listen() -> None:
-        for line in sys.stdin:
-            loop.call_soon_threadsafe(_say, {"mark": line.strip(), "at": time.monotonic_ns()})
+        sys.stdin.read()
         loop.call_soon_threadsafe(ended.set)
 
     threading.Thread(target=listen, daemon=True).start()

@@ -81,12 +81,19 @@ class Watch:
         self._output = output
         with output.open("wb") as file:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-        eventually(self.events, f"the watch has begun: {' '.join(argv)}")
+        try:
+            eventually(self.events, f"the watch has begun: {' '.join(argv)}")
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5)

@@ -38,7 +38,11 @@ class Traffic:
         self._read, self._records = 0, list[dict[str, Any]]()
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
-        self.answered(20)
+        try:
+            self.answered(20)
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -46,25 +50,9 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def mark(self, what: str) -> None:
-        """Note what is done now, at a time of the client's clock."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        stdin.write(f"{what}\n".encode())
-        stdin.flush()
-
-    def marked(self, what: str) -> int:
-        """When something was marked for the last time, in nanoseconds of the client's clock."""
-
-        def noted() -> int:
-            return max((int(each["at"]) for each in self._seen() if each.get("mark") == what), default=0)
-
-        return eventually(noted, f"the client has noted {what!r}")
-
     def calls(self) -> tuple[Call, ...]:
         """The connections that have come to their end, in the order of their openings."""
-        read = (each for each in self._seen() if "mark" not in each)
-        return tuple(sorted(map(_call, read), key=lambda call: call.at))
+        return tuple(sorted(map(_call, self._seen()), key=lambda call: call.at))
 
     def answered(self, count: int, *, within: float = 60) -> None:
         """Wait until so many more have been answered, from now on, in ``within`` seconds."""
