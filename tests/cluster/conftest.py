@@ -22,11 +22,10 @@ from tests.cluster.rig import evidence
 from tests.cluster.rig import provider as ours
 from tests.cluster.rig.kubectl import Kubectl
 from tests.cluster.rig.power import Power
-from tests.cluster.rig.provider import WORKLOADS, Provider
+from tests.cluster.rig.provider import IMAGE, WORKLOADS, Provider
 from tests.cluster.rig.web import Web
 from tests.cluster.rig.whole import Restarts, whole
 
-IMAGE: Final = "lbprovider:e2e"
 _BACKENDS: Final[Mapping[str, str]] = {
     "nodes": "tests.cluster.backends.nodes",
     "kind": "tests.cluster.backends.kind",

@@ -4,17 +4,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from lbprovider import __version__
 from tests.cluster import images
+from tests.cluster.rig.provider import IMAGE
 
 _MB = 1_000_000
 
 
 def main() -> None:
-    wanted: list[Callable[[], images.Image]] = [
-        images.pause,
-        lambda: images.ours(f"docker.io/library/lbprovider:{__version__}"),
-    ]
+    wanted: list[Callable[[], images.Image]] = [images.pause, lambda: images.ours(IMAGE)]
     for make in wanted:
         began = time.monotonic()
         try:
