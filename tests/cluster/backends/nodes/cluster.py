@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 from lbprovider.lab.lan import LAN4, OUTSIDE4, Lan
 from tests.cluster import images
 from tests.cluster.backends.nodes import cgroups
+from tests.cluster.backends.nodes.configuration import PLUGINS
 from tests.cluster.backends.nodes.node import Node
 from tests.e2e.rig import binaries
 from tests.e2e.rig.controlplane import WITH_KUBELETS, ControlPlane
@@ -20,6 +22,14 @@ from tests.e2e.rig.waiting import eventually
 _FREE: Final = slice(200, 250)
 """Addresses of the LAN that nobody has."""
 _CLIENT: Final = OUTSIDE4[100]
+_NEEDED: Final[Mapping[str, Sequence[str]]] = {
+    "containerd": ("containerd", "ctr"),
+    "runc": ("runc",),
+    "containernetworking-plugins": (f"{PLUGINS}/ptp", f"{PLUGINS}/host-local"),
+    "nftables": ("nft",),
+    "util-linux": ("unshare", "nsenter", "setpriv"),
+}
+"""What a node runs of the machine's own, by Debian's packages."""
 
 
 class NodesCluster:
@@ -103,9 +113,19 @@ def _load(node: Node, image: images.Image) -> None:
 
 @contextlib.contextmanager
 def up(nodes: int, directory: Path) -> Iterator[NodesCluster]:
-    """Boot a cluster; see :class:`tests.cluster.backends.Backend`."""
+    """Boot a cluster; see :class:`tests.cluster.backends.Backend`.
+
+    Raises:
+        RuntimeError: this machine can't; says what to do.
+    """
     if os.geteuid() != 0:
         raise RuntimeError("nodes are made of namespaces and cgroups of this machine, which needs root")
+    missing = [package for package, programs in _NEEDED.items() if not all(map(shutil.which, programs))]
+    if missing:
+        raise RuntimeError(
+            f"nodes run programs that are not here: on Debian and Ubuntu 'apt install {' '.join(missing)}'"
+        )
+    cgroups.hierarchies()
     found = binaries.find()
     with contextlib.ExitStack() as undo:
         lan = undo.enter_context(Lan(nodes, directory, bridged=False))

@@ -11,7 +11,8 @@ from typing import Any, Final
 PAUSE: Final = "registry.k8s.io/pause:3.10.1"
 """What kubelet 1.35 keeps a Pod's namespaces with."""
 SOCKET: Final = "/run/containerd/containerd.sock"
-_PLUGINS: Final = "/usr/lib/cni"
+PLUGINS: Final = "/usr/lib/cni"
+"""Where Debian has network plugins."""
 NETWORKS: Final = Path("/var/lib/cni/net.d")
 """Where containerd looks for the configuration of network plugins."""
 
@@ -29,7 +30,7 @@ sandbox_image = "{PAUSE}"
 # A container's own score would be below ours, and that needs CAP_SYS_RESOURCE.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{_PLUGINS}"
+bin_dir = "{PLUGINS}"
 conf_dir = "{NETWORKS}"
 """
 
