@@ -139,15 +139,15 @@ def test_a_client_that_keeps_calling_tells_which_calls_failed(cluster: Cluster) 
     planted.responder(cluster.lan, "node1", address)
     cluster.lan.client.flush_neighbours("eth0")
     eventually(lambda: services.fetch(cluster, address), "it serves")
-    traffic = Traffic(cluster, address)
-    eventually(lambda: len(traffic.calls()) >= 20, "twenty calls have ended")
-    assert not [call for call in traffic.calls() if call.error]
-    cluster.lan.cut_cable("node1")
-    eventually(lambda: any(call.error for call in traffic.calls()), "a call fails")
-    cluster.lan.heal("node1")
-    healed = time.monotonic_ns()
-    eventually(lambda: any(call.at > healed and call.node for call in traffic.calls()), "a call gets through again")
-    assert traffic.stop()
+    with Traffic(lambda *argv: cluster.lan.client.command(argv), address, services.PORT, cluster.directory) as traffic:
+        eventually(lambda: len(traffic.calls()) >= 20, "twenty calls have ended")
+        assert not [call for call in traffic.calls() if call.error]
+        cluster.lan.cut_cable("node1")
+        eventually(lambda: any(call.error for call in traffic.calls()), "a call fails")
+        cluster.lan.heal("node1")
+        healed = time.monotonic_ns()
+        eventually(lambda: any(call.at > healed and call.node for call in traffic.calls()), "a call gets through again")
+        assert traffic.end().calls
     cluster.api.delete(services.path("called"))
     pod.gone()
 

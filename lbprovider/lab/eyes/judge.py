@@ -137,15 +137,25 @@ def longest_silence(samples: Samples) -> Silence:
     """
     if not samples.sent:
         raise ValueError("no request was sent, so nothing can be said of the replies")
-    asked = [each.at for each in samples.sent]
-    replied = [each.at for each in samples.replies]
-    heard = sorted([asked[0], *replied, max(asked[-1], *replied[-1:], 0)])
-    start, end = max(itertools.pairwise(heard), key=lambda pair: pair[1] - pair[0])
-    return Silence(start, end, _slack(asked, start, end, samples.period))
+    return longest_gap([each.at for each in samples.sent], [each.at for each in samples.replies], samples.period)
+
+
+def longest_gap(asked: Sequence[int], heard: Sequence[int], period: int) -> Silence:
+    """The longest time in which nothing was heard; the first and last question are its ends where nothing is nearer.
+
+    Args:
+        asked: when somebody asked, in order of time; at least once.
+        heard: when there was an answer, in any order.
+        period: how far apart the questions should have been.
+    """
+    ends = sorted([asked[0], *heard])
+    ends.append(max(asked[-1], ends[-1]))
+    start, end = max(itertools.pairwise(ends), key=lambda pair: pair[1] - pair[0])
+    return Silence(start, end, _slack(asked, start, end, period))
 
 
 def _slack(asked: Sequence[int], start: int, end: int, period: int) -> int:
-    """By how much the requests around these instants lie further apart, all together, than a period each."""
+    """By how much the questions around these instants lie further apart, all together, than a period each."""
     first, last = max(0, bisect_right(asked, start) - 1), min(bisect_left(asked, end), len(asked) - 1)
     return max(0, asked[last] - asked[first] - (last - first) * period)
 

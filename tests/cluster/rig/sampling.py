@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from tests.cluster.rig.judge import Verdict
+from tests.e2e.rig.calls import Verdict
 from tests.e2e.rig.report import Report
 
 _TRIES: Final = 3

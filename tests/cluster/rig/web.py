@@ -8,10 +8,10 @@ from typing import Final
 from lbprovider.api.names import EXCLUDE_NODE_LABEL
 from tests.cluster.backends import Cluster
 from tests.cluster.rig import workloads
-from tests.cluster.rig.asking import Place
+from tests.cluster.rig.asking import PORT, Place
 from tests.cluster.rig.kubectl import Kubectl
 from tests.cluster.rig.provider import Provider, is_ready
-from tests.cluster.rig.traffic import Traffic
+from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually
 
 LOCAL: Final = "everywhere"
@@ -132,4 +132,4 @@ class Web:
 
     def traffic(self, service: str) -> Traffic:
         """New connections from outside from now on."""
-        return Traffic(self._cluster.on_client, self.addresses[service], self._directory)
+        return Traffic(self._cluster.on_client, self.addresses[service], PORT, self._directory)

@@ -1,24 +1,24 @@
-"""A client that opens a new connection again and again and writes down what came of each.
+"""A client that opens a new connection again and again: ``caller.py ADDRESS PORT PERIOD PATIENCE``, in seconds.
 
-``caller.py ADDRESS PORT PERIOD PATIENCE OUTPUT``, in seconds: one HTTP request a period, each over a TCP connection of
-its own and none waiting for another; JSON lines ``{"at": ns, "took": ns, "node": …}`` or ``{…, "error": …}``.
+One HTTP request a period, each over a TCP connection of its own and none waiting for another. A line of JSON as each
+comes to its end: ``{"at": ns, "opened": ns, "ended": ns, "node": …}``; with ``"error": …`` instead of the node where it
+failed, and without ``opened`` where it did so before it was established. The end of standard input ends it, once every
+connection has come to its end. It runs where no rig is, so it needs nothing but Python's standard library.
 """
 
-import argparse
 import asyncio
 import json
-import signal
+import sys
+import threading
 import time
-from pathlib import Path
-from typing import TextIO
 
 
-async def _call(address: str, port: int, patience: float, output: TextIO) -> None:
-    at = time.monotonic_ns()
-    record: dict[str, object] = {"at": at}
+async def _call(address: str, port: int, patience: float) -> None:
+    record: dict[str, object] = {"at": time.monotonic_ns()}
     try:
         async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(address, port)
+            record["opened"] = time.monotonic_ns()
             try:
                 writer.write(b"GET / HTTP/1.0\r\n\r\n")
                 _, _, content = (await reader.read()).partition(b"\r\n\r\n")
@@ -27,34 +27,33 @@ async def _call(address: str, port: int, patience: float, output: TextIO) -> Non
         record["node"] = json.loads(content)["node"]
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         record["error"] = repr(error)
-    record["took"] = time.monotonic_ns() - at
-    output.write(json.dumps(record) + "\n")
-    output.flush()
+    record["ended"] = time.monotonic_ns()
+    print(json.dumps(record), flush=True)  # noqa: T201 - the answer
 
 
-async def _run(address: str, port: int, period: float, patience: float, output: TextIO) -> None:
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+async def _run(address: str, port: int, period: float, patience: float) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def listen() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=listen, daemon=True).start()
+    due = loop.time()
     async with asyncio.TaskGroup() as calls:
         while not ended.is_set():
-            calls.create_task(_call(address, port, patience, output))
+            calls.create_task(_call(address, port, patience))
+            # What it was too late for is left out: to catch up would be a load that nobody asked for.
+            due += period * max(1, -((due - loop.time()) // period))
             try:
-                await asyncio.wait_for(ended.wait(), period)
+                await asyncio.wait_for(ended.wait(), max(0, due - loop.time()))
             except TimeoutError:
                 continue
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("address")
-    parser.add_argument("port", type=int)
-    parser.add_argument("period", type=float)
-    parser.add_argument("patience", type=float)
-    parser.add_argument("output", type=Path)
-    given = parser.parse_args()
-    with given.output.open("a", encoding="utf-8") as output:
-        asyncio.run(_run(given.address, given.port, given.period, given.patience, output))
+def main(address: str, port: str, period: str, patience: str) -> None:
+    asyncio.run(_run(address, int(port), float(period), float(patience)))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

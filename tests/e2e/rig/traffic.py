@@ -1,56 +1,98 @@
-"""What a client's connections came to while a test did something to the cluster."""
+"""A client that opens new connections while a test does something to the cluster."""
 
+import itertools
 import json
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final, Self
 
 from lbprovider.lab.eyes.frames import Address
-from tests.e2e.rig.cluster import Cluster
-from tests.e2e.rig.python import program
-from tests.e2e.rig.services import PORT
+from lbprovider.lab.eyes.judge import MS
+from tests.e2e.rig.calls import Call, Verdict, judge
+from tests.e2e.rig.waiting import eventually
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One connection: when it was opened and how long it took, in nanoseconds of the monotonic clock."""
-
-    at: int
-    took: int
-    node: str
-    """Who answered; empty where it failed."""
-    error: str
+SOURCE: Final = Path(__file__).with_name("caller.py").read_text(encoding="utf-8")
+PERIOD: Final = 20 * MS
+"""Between two connections."""
+PATIENCE: Final = 900 * MS
+"""A connection that takes longer has failed. Below a second: TCP sends a lost SYN again only then, so whatever was lost
+counts (RFC 6298)."""
+_SECOND: Final = 1_000_000_000
+_numbers = itertools.count(1)
 
 
 class Traffic:
-    """A client on the LAN that opens a new connection each period, from construction to :meth:`stop`.
+    """New connections, one a period, from construction to :meth:`end`; a context manager.
 
     Args:
-        cluster: where.
+        command: the command line that runs a program on the client.
         address: whom to call.
-        period: seconds between connections.
-        timeout: seconds after which a connection has failed. Below a second a lost SYN counts: TCP sends it again
-            only then.
+        port: likewise.
+        directory: for its output.
     """
 
-    def __init__(self, cluster: Cluster, address: Address, *, period: float = 0.02, timeout: float = 0.9) -> None:
-        self._output = _unused(cluster.directory)
-        self._output.touch()
-        arguments = [str(address), str(PORT), str(period), str(timeout), str(self._output)]
-        self.process = cluster.lan.spawn(self._output.stem, cluster.lan.client, program("caller", *arguments))
+    def __init__(self, command: Callable[..., list[str]], address: Address, port: int, directory: Path) -> None:
+        self.address = address
+        self._output = directory / f"traffic-{next(_numbers)}-{address}.jsonl"
+        argv = command("python3", "-c", SOURCE, str(address), str(port), str(PERIOD / _SECOND), str(PATIENCE / _SECOND))
+        self._read, self._records = 0, list[dict[str, Any]]()
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            self.answered(20)
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     def calls(self) -> tuple[Call, ...]:
-        """The connections that have come to their end, in the order of their beginning."""
-        whole, _, _ = self._output.read_text(encoding="utf-8").rpartition("\n")
-        read = (json.loads(line) for line in whole.splitlines())
-        calls = (Call(each["at"], each["took"], each.get("node", ""), each.get("error", "")) for each in read)
-        return tuple(sorted(calls, key=lambda call: call.at))
+        """The connections that have come to their end, in the order of their openings."""
+        return tuple(sorted(map(_call, self._seen()), key=lambda call: call.at))
 
-    def stop(self) -> tuple[Call, ...]:
-        """End it, with the last connection come to its end, and give all of them."""
-        self.process.stop()
-        return self.calls()
+    def answered(self, count: int, *, within: float = 60) -> None:
+        """Wait until so many more have been answered, from now on, in ``within`` seconds."""
+        before = self._good()
+        eventually(
+            lambda: self._good() >= before + count,
+            f"{count} more connections to {self.address} are answered",
+            within=within,
+        )
+
+    def end(self) -> Verdict:
+        """Let the last connection come to its end, and judge all of them."""
+        self._close()
+        return judge(self.calls(), PERIOD)
+
+    def _good(self) -> int:
+        return sum("node" in each for each in self._seen())
+
+    def _seen(self) -> list[dict[str, Any]]:
+        """All that it wrote; each line is read once, as a test looks often and shares the machine with the client."""
+        with self._output.open("rb") as output:
+            output.seek(self._read)
+            whole, newline, _ = output.read().rpartition(b"\n")
+        try:
+            self._records += [json.loads(line) for line in whole.splitlines()]
+        except ValueError:
+            raise AssertionError(f"the client's program failed:\n{whole[-2000:].decode()}") from None
+        self._read += len(whole) + len(newline)
+        return self._records
+
+    def _close(self) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        finally:
+            self._process.kill()
+            self._process.wait()
 
 
-def _unused(directory: Path) -> Path:
-    number = len(list(directory.glob("traffic-*.jsonl"))) + 1
-    return directory / f"traffic-{number}.jsonl"
+def _call(read: Mapping[str, Any]) -> Call:
+    return Call(read["at"], read.get("opened", 0), read["ended"], read.get("node", ""), read.get("error", ""))

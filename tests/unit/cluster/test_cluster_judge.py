@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.cluster.rig.judge import MS, Call, judge
+from lbprovider.lab.eyes.judge import MS
+from tests.e2e.rig.calls import Call, judge
 
 PERIOD = 20 * MS
 

@@ -7,13 +7,12 @@ while too, and then it asks nobody: each silence says for how long.
 """
 
 import itertools
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MS: Final = 1_000_000
-"""Nanoseconds in a millisecond."""
+from lbprovider.lab.eyes.judge import MS, Silence, longest_gap
+
 CALM: Final = 50 * MS
 """A client that is never later than this was on a machine on which speakers too could run when they had to: it is the
 period of their heartbeats. On any other, promises lapse with nobody at fault, and an address may move by itself."""
@@ -33,20 +32,6 @@ class Call:
     node: str
     """Who answered; empty where it failed."""
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """A time in which no connection came to success."""
-
-    start: int
-    end: int
-    lateness: int
-    """Nanoseconds for which the client asked nobody though it should have, all together."""
-
-    @property
-    def length(self) -> int:
-        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +89,10 @@ def judge(calls: Sequence[Call], period: int) -> Verdict:
         calls=len(calls),
         failed=tuple(call for call in calls if call.error and not call.opened),
         cut=tuple(call for call in calls if call.error and call.opened),
-        silence=_longest_silence(asked, good, period),
+        silence=longest_gap(asked, [call.ended for call in good], period),
         lateness=max((after - before - period for before, after in itertools.pairwise(asked)), default=0),
         slowest=max((call.ended - call.at for call in good), default=0),
         nodes=tuple(
             node for node, _ in itertools.groupby(sorted(good, key=lambda call: call.at), lambda call: call.node)
         ),
     )
-
-
-def _longest_silence(asked: Sequence[int], good: Sequence[Call], period: int) -> Silence:
-    """The longest one; the first and the last opening count as its ends where no success is nearer."""
-    heard = sorted([asked[0], *(call.ended for call in good)])
-    heard.append(max(asked[-1], heard[-1]))
-    start, end = max(itertools.pairwise(heard), key=lambda pair: pair[1] - pair[0])
-    first, last = max(0, bisect_right(asked, start) - 1), min(bisect_left(asked, end), len(asked) - 1)
-    return Silence(start, end, max(0, asked[last] - asked[first] - (last - first) * period))
