@@ -5,10 +5,8 @@ namespace makes that group the root, so that its kubelet and runc see a tree of 
 """
 
 import contextlib
-import errno
 import os
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -112,16 +110,10 @@ def _remove_below(group: Path) -> None:
 
 
 def _remove(group: Path) -> None:
-    end = time.monotonic() + 10
-    while True:
-        try:
+    def gone() -> bool:
+        with contextlib.suppress(FileNotFoundError):
             group.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            # The kernel lets go of a group a moment after its last process has ended.
-            if error.errno != errno.EBUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+        return True
+
+    # The kernel lets go of a group a moment after its last process has ended: EBUSY until then.
+    eventually(gone, f"{group} is gone", within=10)

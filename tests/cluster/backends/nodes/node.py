@@ -10,7 +10,7 @@ from typing import Final
 from lbprovider.lab.lan import PODS4, LanNode
 from lbprovider.lab.process import Process
 from tests.cluster.backends.nodes import configuration, init
-from tests.cluster.backends.nodes.cgroups import Groups, hierarchies
+from tests.cluster.backends.nodes.cgroups import Groups
 from tests.cluster.backends.nodes.disk import Disk
 from tests.e2e.rig import nodes
 from tests.e2e.rig.binaries import Binaries
@@ -46,7 +46,7 @@ class Node:
         self._plan = init.Plan(
             name=self.name,
             disk=str(self._disk.path),
-            hierarchies=tuple(hierarchies()),
+            hierarchies=tuple(self._groups.paths),
             logs=f"/{_LOGS}",
             programs={
                 "containerd": ("containerd", "--config", f"/{_ETC}/containerd.toml"),
