@@ -85,7 +85,7 @@ def _index(home: Path) -> None:
     authorities = _authorities(settings)
     if authorities is not None:
         shutil.copyfile(authorities, home / "authorities.crt")
-        settings["cert"] = "/root/authorities.crt"
+        settings["cert"] = "~/authorities.crt"
     lines = [f"{key} = {value.strip()}".replace("\n", "\n    ") for key, value in settings.items()]
     (folder / "pip.conf").write_text("\n".join(["[global]", *lines, ""]), encoding="utf-8")
 
