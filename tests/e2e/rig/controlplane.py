@@ -322,12 +322,6 @@ class ControlPlane:
         path = self.directory / f"{name}.kubeconfig"
         return provider.write_kubeconfig(path, server=server, authority=self.authority, user=name, token=token)
 
-    def service_account_directory(self, name: str, account: str, namespace: str = provider.NAMESPACE) -> Path:
-        """A folder with ``token``, ``ca.crt`` and ``namespace``, as a Pod finds it."""
-        path = self.directory / f"{name}.serviceaccount"
-        token = self.token_of(account, namespace)
-        return provider.write_service_account(path, authority=self.authority, token=token, namespace=namespace)
-
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the admin and give its output.
 
