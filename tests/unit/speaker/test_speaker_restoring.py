@@ -57,6 +57,13 @@ def stored(bench: Bench, name: str) -> Snapshot:
     return found
 
 
+def rewrite_lease(bench: Bench, name: str, *, incarnation: int) -> None:
+    lease = bench.api.objects(LEASES)[f"{NAMESPACE}/{name}"]
+    told = {ANNOTATION: Registration(incarnation=incarnation).encode()}
+    metadata = msgspec.structs.replace(lease.metadata, annotations=told)
+    bench.api.write(LEASES, msgspec.structs.replace(lease, metadata=metadata))
+
+
 def test_all_speakers_restart_without_the_api_server_and_one_answers_soon(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         await three_and_a_leader(bench)
@@ -218,10 +225,7 @@ def test_one_whose_lease_was_taken_meanwhile_ends(tmp_path: Path) -> None:
         cut_api(bench)
         node = bench.node(1)
         await bench.until(lambda: not node.speaker.why_not_ready())
-        lease = bench.api.objects(LEASES)[f"{NAMESPACE}/n1"]
-        told = {ANNOTATION: Registration(incarnation=1000).encode()}
-        metadata = msgspec.structs.replace(lease.metadata, annotations=told)
-        bench.api.write(LEASES, msgspec.structs.replace(lease, metadata=metadata))
+        rewrite_lease(bench, "n1", incarnation=1000)
         heal_api(bench)
         with pytest.raises(LeaseLost, match="another speaker for node n1 has started"):
             await asyncio.wait_for(node.task, 60)
@@ -237,10 +241,7 @@ def test_the_incarnation_is_higher_than_the_snapshots_where_the_lease_lost_it(tm
         await asyncio.sleep(5)
         await bench.nodes["n1"].kill()
         last = stored(bench, "n1").incarnation
-        lease = bench.api.objects(LEASES)[f"{NAMESPACE}/n1"]
-        told = {ANNOTATION: Registration(incarnation=1).encode()}
-        metadata = msgspec.structs.replace(lease.metadata, annotations=told)
-        bench.api.write(LEASES, msgspec.structs.replace(lease, metadata=metadata))
+        rewrite_lease(bench, "n1", incarnation=1)
         bench.node(1)
         await bench.settled(members=1)
         assert stored(bench, "n1").incarnation > last
