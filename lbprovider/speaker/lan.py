@@ -13,18 +13,16 @@ from functools import wraps
 from typing import Concatenate, Final, ParamSpec, Protocol
 
 from lbprovider import telemetry
-from lbprovider.announce.responder import Responder
-from lbprovider.announce.schedule import Schedule
 from lbprovider.election.durable import Durable
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
 from lbprovider.election.segment import Segment
 from lbprovider.errors import HostError, LbproviderError, WireError
 from lbprovider.net.links import Link
-from lbprovider.speaker.counts import Counts
 from lbprovider.speaker.interface import Interface
 from lbprovider.speaker.peers import Keys, Peers
 from lbprovider.speaker.ports import Host, Timer
+from lbprovider.speaker.presence import Presence, has_returned
 
 Wishes = Mapping[bytes, tuple[str, ...]]
 """Each address (packed) of the LAN, with the nodes that may announce it, best first."""
@@ -114,15 +112,14 @@ class Lan:
             identity.port,
             received=self._received,
             answer=self._answer,
-            gone=self._be_candidate,
+            gone=self._gone,
             trouble=lambda error: upstairs.trouble(self, error),
         )
         self._interface.open(link)
         # After the exclusive bind: until now a former process of this node may have spoken (V12).
         self.member = Member(identity.node, identity.incarnation, host.clock(), identity.cluster)
-        self._responder = Responder(self.member.may_answer)
-        self._schedule = Schedule()
-        self._owned: set[bytes] = set()
+        self.presence = Presence(name, self.member.may_answer)
+        self.presence.link(link, host.clock())
         self._peers = Peers(keys, self._interface.send_datagram)
         self._hears: tuple[str, ...] = ()
         self._version: tuple[str, int] = ("", 0)
@@ -130,7 +127,6 @@ class Lan:
         self._timer_due = _NEVER
         self._late_until = 0
         self._candidate: bool | None = None
-        self._counts = Counts(self._responder)
         self._arm(host.clock())
 
     # ---- what happens to it
@@ -160,7 +156,7 @@ class Lan:
         """All addresses of this LAN, each with the nodes that may announce it."""
         mine = {address for address, nodes in wishes.items() if self._identity.node in nodes}
         # What is owned but no longer ours to take is answered until a successor has it (rule 14).
-        self._interface.listen(mine | self._owned)
+        self._interface.listen(mine | self.presence.held)
         now = self._host.clock()
         self._step(self.member.wish(wishes, now), now)
 
@@ -178,15 +174,16 @@ class Lan:
         before, self._link = self._link, link
         if link is None:
             self._interface.close()
+            self.presence.link(None, self._host.clock())
         elif before is None or link.index != before.index or not self._interface.is_open:
             self._interface.open(link)
-            self._hold_all()
-        else:
-            if link.usable and (not before.usable or link.returns != before.returns):
-                self._interface.rejoin()
-                self._announce_again()
-            if link.mac != before.mac:
-                self._hold_all()
+        elif has_returned(before, link):
+            self._interface.rejoin()
+        if link is not None:
+            now = self._host.clock()
+            self.presence.link(link, now)
+            self._announce(now)
+            self._arm(now)
         self._be_candidate()
 
     @_fail_stop
@@ -212,7 +209,7 @@ class Lan:
     @property
     def owned(self) -> frozenset[bytes]:
         """The addresses that this node answers for."""
-        return frozenset(self._owned)
+        return self.presence.held
 
     @property
     def hears(self) -> tuple[str, ...]:
@@ -254,10 +251,11 @@ class Lan:
         self._step(output, now)
 
     def _answer(self, frame: memoryview) -> bytes | None:
-        reply = self._responder.answer(frame, self.name, self._host.clock())
-        if reply is not None:
-            self._counts.answered(reply)
-        return reply
+        return self.presence.frame(frame, self._host.clock())
+
+    def _gone(self) -> None:
+        self.presence.link(None, self._host.clock())
+        self._be_candidate()
 
     @_fail_stop
     def _wake(self) -> None:
@@ -271,16 +269,19 @@ class Lan:
             # Promises that are renewed this late hardly last: others are better off with new addresses (C6).
             self._late_until = now + segment.hold
             # We were stopped, or the machine was: what is still ours may have been forgotten meanwhile.
-            self._announce_again()
+            self.presence.again(now)
+            self._announce(now)
+            self._arm(now)
         self._be_candidate()
-        if self._counts.due(now):
+        if self.presence.counts.due(now):
             self._publish(now)
 
     def _publish(self, now: int) -> None:
-        self._counts.publish(now)
-        telemetry.OWNED.labels(segment=self.name).set(len(self._owned))
+        self.presence.counts.publish(now)
+        held = self.presence.held
+        telemetry.OWNED.labels(segment=self.name).set(len(held))
         # One address stands for all: they hang on the same promises, unless a voter refused one.
-        some = next(iter(self._owned), None)
+        some = next(iter(held), None)
         if some is not None:
             margin = max(0, self.member.deadline(some) - now) / _SECOND
             telemetry.SUPPORT_MARGIN.labels(segment=self.name).set(margin)
@@ -290,12 +291,9 @@ class Lan:
     def _step(self, output: Output, now: int) -> None:
         for change in output.changes:
             if isinstance(change, Won):
-                self._owned.add(change.address)
-                self._hold(change.address, now)
+                self.presence.won(change, now)
             else:
-                self._responder.drop(change.address)
-                self._schedule.lost(change.address)
-                self._owned.discard(change.address)
+                self.presence.lost(change, now)
         for node, beat in output.datagrams:
             self._peers.send(node, beat, self._hears)
         self._announce(now)
@@ -306,28 +304,8 @@ class Lan:
         self._look(now)
         self._arm(now)
 
-    def _hold(self, address: bytes, now: int) -> None:
-        if self._link is not None:
-            self._responder.hold(address, self.name, self._link.mac)
-            self._schedule.won(address, self.name, self._link.mac, now)
-
-    def _hold_all(self) -> None:
-        now = self._host.clock()
-        for address in self._owned:
-            self._hold(address, now)
-        self._announce(now)
-        self._arm(now)
-
-    def _announce_again(self) -> None:
-        now = self._host.clock()
-        self._schedule.again(self.name, now)
-        self._announce(now)
-        self._arm(now)
-
     def _announce(self, now: int) -> None:
-        if not self._interface.is_open:
-            return
-        for announcement in self._schedule.due(now):
+        for announcement in self.presence.due(now):
             if self.member.may_answer(announcement.address, self._host.clock()):
                 self._interface.send_frame(announcement.frame)
                 telemetry.ANNOUNCEMENTS.inc()
@@ -342,8 +320,8 @@ class Lan:
 
     def _arm(self, now: int) -> None:
         due = self.member.next_wake()
-        announce = self._schedule.next_wake()
-        if announce is not None and self._interface.is_open:
+        announce = self.presence.next_wake()
+        if announce is not None:
             due = min(due, announce)
         due = max(due, now)
         if due < self._timer_due:

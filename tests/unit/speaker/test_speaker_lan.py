@@ -157,7 +157,7 @@ class Ports:
 
     def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
         for change in changes:
-            answered = lan._responder.held("lan")
+            answered = lan.presence.responder.held("lan")
             self.world.log.append(("told", self.node, (type(change).__name__, change.address in answered)))
 
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
@@ -187,7 +187,7 @@ class FakePackets:
         # At the moment of the frame the address must be answered already, and be ours.
         lan = self._ports.lan
         assert lan is not None
-        owned = lan._responder.held("lan") and lan.owns(frame[28:32])
+        owned = lan.presence.responder.held("lan") and lan.owns(frame[28:32])
         self._ports.world.log.append(("frame", self._ports.node, bool(owned)))
         return True
 
@@ -305,9 +305,9 @@ def test_a_deadline_that_passed_unseen_stops_announcements_too() -> None:
 def test_what_is_lost_waits_for_no_announcement_any_more() -> None:
     world = World()
     owner, _ = world.join("n1", "n2")
-    assert owner._schedule.next_wake() is not None
+    assert owner.presence.next_wake() is not None
     owner.wish({})
-    assert owner._schedule.next_wake() is None
+    assert owner.presence.next_wake() is None
 
 
 def test_one_that_was_stopped_and_still_owns_announces_again() -> None:
