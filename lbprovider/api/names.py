@@ -30,6 +30,8 @@ FORCE: Final = f"{GROUP}/force"
 EXCLUDE_NODE_LABEL: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 """KEP-1143: a node with this label, whatever its value, carries no external load-balancer traffic."""
 TO_BE_DELETED_TAINT: Final = "ToBeDeletedByClusterAutoscaler"
+DRAIN_ANNOTATION: Final = f"{GROUP}/drain"
+"""On a Node, whatever its value: its speaker hands its addresses on and takes none (``lbprovider drain``)."""
 
 SPEAKER_LABEL: Final = "lbprovider.io/speaker"
 """On each speaker's Lease, with an empty value; the controller lists by it."""
