@@ -9,11 +9,13 @@ class MemberList(Struct, frozen=True):
     """Members (node names, sorted) and how many of them make a quorum of this list.
 
     ``heartbeat_period`` (ms, None = 50) is what the list was made with: a new wish in ``spec`` comes as a new list.
+    ``last_resort``: fewer than half of the members were left, and these serve all the same (rule 19).
     """
 
     members: tuple[str, ...]
     need: int
     heartbeat_period: int | None = None
+    last_resort: bool = False
 
 
 class SegmentSpec(Struct, frozen=True):

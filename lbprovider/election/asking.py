@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lbprovider.election.claims import Ask
 from lbprovider.election.guards import Guards
 from lbprovider.election.outcome import WonReason
 from lbprovider.election.peers import FOREVER, Peers
@@ -23,21 +24,13 @@ _AGAIN_PERIODS: Final = (2, 4, 6)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """An address to claim now."""
-
-    address: bytes
-    reason: WonReason
-    predecessor: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Free:
-    """No live node claims the address since then (ns), for this reason."""
+    """No live node claims the address since then (ns), for this reason; ``silent_since`` nobody answers for it."""
 
     since: int
     reason: WonReason
     predecessor: str
+    silent_since: int
 
 
 class Asking:
@@ -85,7 +78,9 @@ class Asking:
         if mine or claimants or not self.eligible(address):
             self._free.pop(address, None)
         else:
-            self._free.setdefault(address, _Free(now, *freed))
+            reason, predecessor = freed
+            gone = peers.get(predecessor) if reason is WonReason.OWNER_SILENT else None
+            self._free.setdefault(address, _Free(now, reason, predecessor, now if gone is None else gone.heard_at))
         if claimants and not mine and self.eligible(address):
             named = [peers.live[node].known[address].successor for node in claimants]
             every = all if self._guards.r13_every_claimant else any
@@ -116,14 +111,14 @@ class Asking:
                 and still only the first of the ranking is to ask at once.
         """
         due = [
-            Ask(address, WonReason.HANDED_OVER, namer)
+            Ask(address, WonReason.HANDED_OVER, namer, now)
             for address, namer in self._offered.items()
             if self._ready(address, now, 0)
         ]
         for address, free in self._free.items():
             wait = _WAIT_PERIODS * segment.period * self._before_me(address, peers, segment.in_force)
             if self._ready(address, now, max(free.since, able_since) + wait):
-                due.append(Ask(address, free.reason, free.predecessor))
+                due.append(Ask(address, free.reason, free.predecessor, free.silent_since))
         return due
 
     def pending(self) -> bool:

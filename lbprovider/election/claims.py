@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, ValuesView
+from dataclasses import dataclass
 from typing import Final
 
 from lbprovider.election.outcome import WonReason
@@ -15,22 +16,37 @@ MAX_LOG: Final = 256
 """Versions kept for peers that lag; who lags more is sent the full state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """An address to claim now, of whom it came to be free, how, and since when nobody answers (ns)."""
+
+    address: bytes
+    reason: WonReason
+    predecessor: str
+    free_since: int
+
+
 class Claim:
-    """One address that I claim. Times are ns; ``until`` caches its deadline for the evidence numbered ``epoch``."""
+    """One address that I claim. Times are ns; ``until`` caches its deadline for the evidence numbered ``epoch``.
+
+    ``reason``, ``predecessor`` and ``free_since`` say how, of whom and since when it was free when I asked.
+    """
 
     __slots__ = (
-        "address", "asked_at", "epoch", "named_at", "owned", "predecessor", "reason", "since", "successor", "until",
+        "address", "asked_at", "epoch", "free_since", "named_at", "owned", "predecessor", "reason", "since",
+        "successor", "until",
     )  # fmt: skip
 
-    def __init__(self, address: bytes, since: int, asked_at: int, reason: WonReason, predecessor: str) -> None:
+    def __init__(self, address: bytes, since: int, ask: Ask, asked_at: int) -> None:
         self.address = address
         self.since = since
         self.asked_at = asked_at
+        self.free_since = ask.free_since
         self.successor = ""
         self.named_at = 0
         self.owned = False
-        self.reason = reason
-        self.predecessor = predecessor
+        self.reason = ask.reason
+        self.predecessor = ask.predecessor
         self.until = 0
         self.epoch = -1
 
@@ -65,10 +81,10 @@ class Claims:
     def values(self) -> ValuesView[Claim]:
         return self._claims.values()
 
-    def ask(self, address: bytes, now: int, reason: WonReason, predecessor: str) -> Claim:
+    def ask(self, ask: Ask, now: int) -> Claim:
         """Rule 13: a claim begins, in a version of its own number."""
-        since = self._version_for(Change(address, self.ver + 1))
-        claim = self._claims[address] = Claim(address, since, now, reason, predecessor)
+        since = self._version_for(Change(ask.address, self.ver + 1))
+        claim = self._claims[ask.address] = Claim(ask.address, since, ask, now)
         self._add(claim.change())
         return claim
 

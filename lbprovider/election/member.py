@@ -45,6 +45,7 @@ class Member:
         self._vote = Vote(start, guards)
         self._candidate = False
         self._draining = False
+        self._returning = False
         self._claims = Claims()
         self._peers = Peers(guards)
         self._grants = Grants(self._claims, guards)
@@ -123,10 +124,35 @@ class Member:
         self._candidate = usable
         return self._end()
 
-    def drain(self, now: int) -> Output:
-        """Hands every address on and takes none, for the rest of this life. Done when ``claims`` is empty."""
+    def drain(self, now: int, *, returning: bool = False) -> Output:
+        """Hands every address on and takes none (11e, C6). Done when ``claims`` is empty.
+
+        Args:
+            now: the time.
+            returning: to start anew: whoever takes over may stand in for this node until then.
+        """
         self._begin(now)
         self._draining = self._tenures.review = True
+        self._returning = returning
+        return self._end()
+
+    def undrain(self, now: int) -> Output:
+        """Takes addresses again. What was handed on stays where it is."""
+        self._begin(now)
+        self._draining = self._returning = False
+        return self._end()
+
+    def hand(self, moves: Mapping[bytes, str], now: int) -> Output:
+        """Hands addresses on though this node could go on (14).
+
+        Args:
+            moves: the node for each address (packed); "" = the first of its ranking that can take it. What this node
+                doesn't own, or the other can't take at this moment, is left as it is.
+            now: the time.
+        """
+        self._begin(now)
+        if self._segment is not None:
+            self._tenures.hand(moves, self._segment, self._now)
         return self._end()
 
     def tick(self, now: int) -> Output:
@@ -193,6 +219,11 @@ class Member:
     def hears(self, now: int) -> tuple[str, ...]:
         """The peers whose promise is live, sorted."""
         return tuple(sorted(node for node, peer in self._peers.live.items() if peer.live(now)))
+
+    def returning(self, node: str) -> bool:
+        """Whether a peer said last that it starts anew and means to be back."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.returning
 
     def why_not_ready(self, now: int) -> str:
         """Why this node should not count as ready, one sentence; empty when it votes and is connected."""
@@ -359,6 +390,7 @@ class Member:
             cluster=self._cluster, segment=self._scope, node=self._node, incarnation=self._incarnation,
             sent=self._now, number=0, hold=segment.hold, version=segment.version, settled=self._settling.settled,
             ver=self._claims.ver, candidate=self._candidate and not self._draining,
+            returning=self._returning,
         )  # fmt: skip
 
     def _deadline(self, claim: Claim, now: int) -> int:

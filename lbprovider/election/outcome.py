@@ -18,6 +18,18 @@ class WonReason(StrEnum):
     HANDED_OVER = "HandedOver"  # its owner named us
 
 
+class Cause(StrEnum):
+    """What became of the node that had it before, as far as its datagrams told. The speaker may know better."""
+
+    NONE = "None"  # nobody had it, as far as we know
+    NODE_SILENT = "NodeSilent"  # its datagrams stopped: dead, hung, cut off
+    DRAINING = "Draining"  # it takes no more addresses, for good as far as we know
+    RESTARTING = "Restarting"  # the same, and it means to be back
+    NOT_ELIGIBLE = "NotEligible"  # it is well, but may not announce this address any more
+    LOST_QUORUM = "LostQuorum"  # it is heard, but not by enough voters
+    MOVED = "Moved"  # it could have gone on: it was asked to hand this address over
+
+
 class LostReason(StrEnum):
     """Why we stopped answering for an address."""
 
@@ -26,18 +38,29 @@ class LostReason(StrEnum):
     SUCCESSOR_UNHEARD = "SuccessorUnheard"  # 11d: 2·hold after naming, the successor never showed that it owns it
     NO_SUCCESSOR = "NoSuccessor"  # 11e: we may not go on, and nobody can take it
     SEGMENT_REPLACED = "SegmentReplaced"  # C1: the Segment was deleted and made anew
+    CONTESTED = "Contested"  # 19: served without a quorum, and somebody else serves it
 
 
 @dataclass(frozen=True, slots=True)
 class Won:
     """The address may be answered from now on, while ``Member.may_answer`` says so: announce it.
 
-    ``predecessor`` is the node that had it before, as far as we heard; empty where none is known.
+    Args:
+        address: packed.
+        reason: how it came to be free.
+        predecessor: the node that had it before, as far as we heard; empty where none is known.
+        cause: what became of that node.
+        outage: for how long nobody answered, ns, at most: since that node was last heard, or said that it has dropped
+            the address. 0 where it goes on until we own it (rule 14), and where nobody had it.
+        probe: there is no quorum behind this (rule 19): only if nobody answers for the address on the LAN.
     """
 
     address: bytes
     reason: WonReason
     predecessor: str = ""
+    cause: Cause = Cause.NONE
+    outage: int = 0
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

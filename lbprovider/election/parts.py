@@ -53,13 +53,15 @@ def cut_lists(segment: Segment) -> tuple[MemberLists, ...]:
             pieces.append([])
             size = len(node) + _MEMBER_BYTES
         pieces[-1].append((node, mask))
-    lists = tuple((one.need, one.period // NS_PER_MS) for one in segment.lists)
+    lists = tuple((one.need, one.period // NS_PER_MS, one.last_resort) for one in segment.lists)
     return tuple(MemberLists(part, len(pieces), lists, tuple(piece)) for part, piece in enumerate(pieces))
 
 
-def joined_lists(lists: Sequence[tuple[int, int]], members: Sequence[tuple[str, int]]) -> tuple[MemberList, ...]:
+def joined_lists(lists: Sequence[tuple[int, int, bool]], members: Sequence[tuple[str, int]]) -> tuple[MemberList, ...]:
     """The lists that a whole ``MemberLists`` stands for."""
     return tuple(
-        MemberList(tuple(sorted(node for node, mask in members if mask >> index & 1)), need, period * NS_PER_MS)
-        for index, (need, period) in enumerate(lists)
+        MemberList(
+            tuple(sorted(node for node, mask in members if mask >> index & 1)), need, period * NS_PER_MS, last_resort
+        )
+        for index, (need, period, last_resort) in enumerate(lists)
     )

@@ -21,13 +21,14 @@ MAX_PEERS: Final = 4096
 class Peer:
     """One peer in one of its lives.
 
-    ``until`` ends my promise to it. ``known`` are its claims at its version ``kv``; ``ver`` is its newest. What is
-    ahead of ``kv`` waits for what is missing: news of many addresses takes many datagrams, and they come in any order.
+    ``heard_at`` is when a datagram of it last counted, ``until`` ends my promise to it (ns). ``known`` are its claims
+    at its version ``kv``; ``ver`` is its newest. What is ahead of ``kv`` waits for what is missing: news of many
+    addresses takes many datagrams, and they come in any order.
     """
 
     __slots__ = (
-        "_ahead", "_full", "candidate", "hold", "incarnation", "known", "kv", "lists", "node", "number", "sent",
-        "settled", "until", "ver", "version",
+        "_ahead", "_full", "candidate", "heard_at", "hold", "incarnation", "known", "kv", "lists", "node", "number",
+        "returning", "sent", "settled", "until", "ver", "version",
     )  # fmt: skip
 
     def __init__(self, node: str, incarnation: int) -> None:
@@ -37,10 +38,12 @@ class Peer:
         self.number = -1
         self.hold = 0
         self.until = 0
+        self.heard_at = 0
         self.ver = 0
         self.kv = 0
         self.known: dict[bytes, Change] = {}
         self.candidate = False
+        self.returning = False
         self.settled = 0
         self.version = 0
         self.lists: Parts[tuple[str, int]] = Parts()
@@ -133,8 +136,10 @@ class Peers:
                 self._claim(address, peer.node)
         promised = now + (beat.hold if self._guards.r5_named_hold else own_hold)
         peer.until = max(peer.until, promised) if self._guards.r5_longest_promise else promised
+        peer.heard_at = now
         peer.sent, peer.number, peer.hold = beat.sent, beat.number, beat.hold
-        peer.version, peer.settled, peer.candidate, peer.ver = beat.version, beat.settled, beat.candidate, beat.ver
+        peer.version, peer.settled, peer.ver = beat.version, beat.settled, beat.ver
+        peer.candidate, peer.returning = beat.candidate, beat.returning
         self.live[peer.node] = peer
         self.next_lapse = min(self.next_lapse, peer.until)
         return self._learn(peer, beat)

@@ -31,11 +31,15 @@ def majority(count: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MemberList:
-    """Members (sorted, each once), how many of them make a quorum of this list, and its heartbeat period in ns."""
+    """Members (sorted, each once), how many of them make a quorum of this list, and its heartbeat period in ns.
+
+    ``last_resort``: written by rule 19, without a quorum of the lists before it.
+    """
 
     members: tuple[str, ...]
     need: int
     period: int = DEFAULT_PERIOD
+    last_resort: bool = False
 
     @property
     def hold(self) -> int:
@@ -132,7 +136,8 @@ def from_spec(name: str, uid: str, spec: objects.SegmentSpec) -> Segment:
         name=name,
         version=spec.version,
         lists=tuple(
-            MemberList(tuple(sorted(set(one.members))), one.need, period_ns(one.heartbeat_period)) for one in spec.lists
+            MemberList(tuple(sorted(set(one.members))), one.need, period_ns(one.heartbeat_period), one.last_resort)
+            for one in spec.lists
         ),
     )
 
@@ -153,6 +158,7 @@ def object_lists(segment: Segment) -> tuple[objects.MemberList, ...]:
             members=one.members,
             need=one.need,
             heartbeat_period=None if one.period == DEFAULT_PERIOD else one.period // NS_PER_MS,
+            last_resort=one.last_resort,
         )
         for one in segment.lists
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from lbprovider.election.asking import Ask, Asking
-from lbprovider.election.claims import Claim, Claims
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from lbprovider.election.asking import Asking
+from lbprovider.election.claims import Ask, Claim, Claims
 from lbprovider.election.evidence import Evidence
 from lbprovider.election.guards import Guards
-from lbprovider.election.outcome import Lost, LostReason, Won, WonReason
+from lbprovider.election.outcome import Cause, Lost, LostReason, Won, WonReason
 from lbprovider.election.peers import FOREVER, Peers
 from lbprovider.election.segment import Segment
+
+_NO_OUTAGE: Final = frozenset({WonReason.UNCLAIMED, WonReason.HANDED_OVER})
 
 
 class Tenures:
@@ -69,7 +74,7 @@ class Tenures:
 
     def ask(self, ask: Ask, now: int) -> None:
         """Rule 13: the claim begins."""
-        self._asked[ask.address] = self._claims.ask(ask.address, now, ask.reason, ask.predecessor)
+        self._asked[ask.address] = self._claims.ask(ask, now)
         self.touched[ask.address] = ask.reason, ask.predecessor
         self.evidence_came = True
 
@@ -84,7 +89,7 @@ class Tenures:
             self._claims.own(claim)
             self._asking.won(claim.address)
             self._lapse_at = min(self._lapse_at, claim.until)
-            self.changes.append(Won(claim.address, claim.reason, claim.predecessor))
+            self.changes.append(self._won(claim, segment, now))
 
     def give_up(self, segment: Segment, now: int, *, leaving: bool) -> None:
         """Rules 11b to 11e, and 14.
@@ -121,23 +126,55 @@ class Tenures:
         if claim.owned:
             self.changes.append(Lost(claim.address, reason, claim.successor))
 
+    def hand(self, moves: Mapping[bytes, str], segment: Segment, now: int) -> None:
+        """Rule 14 for these addresses, each to the node that is named; "" = the first of its ranking."""
+        for address, node in moves.items():
+            claim = self._claims.get(address)
+            if claim is None or not claim.owned or (claim.successor and self._guards.r14_once):
+                continue
+            successor = self._successor(claim, segment, (node,) if node else self._asking.wishes.get(address, ()))
+            if successor:
+                self._name(claim, successor, segment, now)
+
+    def _won(self, claim: Claim, segment: Segment, now: int) -> Won:
+        reason = claim.reason
+        outage = 0 if reason in _NO_OUTAGE else now - claim.free_since
+        return Won(claim.address, reason, claim.predecessor, self._cause(claim), outage, segment.in_force.last_resort)
+
+    def _cause(self, claim: Claim) -> Cause:
+        if claim.reason is WonReason.UNCLAIMED or claim.predecessor == self._node:
+            return Cause.NONE
+        if claim.reason is WonReason.OWNER_SILENT:
+            return Cause.NODE_SILENT
+        peer = self._peers.get(claim.predecessor)
+        if peer is None or not peer.candidate:
+            return Cause.RESTARTING if peer is not None and peer.returning else Cause.DRAINING
+        if claim.reason is WonReason.RELEASED:
+            return Cause.LOST_QUORUM
+        eligible = claim.predecessor in self._asking.wishes.get(claim.address, ())
+        return Cause.MOVED if eligible else Cause.NOT_ELIGIBLE
+
     def _hand_on(self, claim: Claim, segment: Segment, now: int) -> None:
         """11e: names who is to have the claim (14), once and for all; drops it where there is nobody."""
         if claim.successor and self._guards.r14_once:
             return
-        successor = self._successor(claim, segment) if claim.owned else ""
-        if not successor:
+        ranking = self._asking.wishes.get(claim.address, ())
+        successor = self._successor(claim, segment, ranking) if claim.owned else ""
+        if successor:
+            self._name(claim, successor, segment, now)
+        else:
             self.drop(claim, LostReason.NO_SUCCESSOR)
-            return
+
+    def _name(self, claim: Claim, successor: str, segment: Segment, now: int) -> None:
         self._claims.name(claim, successor, now)
         self._moving[claim.address] = claim
         self._lapse_at = min(self._lapse_at, now + self._evidence.shortened(2 * segment.hold))
 
-    def _successor(self, claim: Claim, segment: Segment) -> str:
+    def _successor(self, claim: Claim, segment: Segment, ranking: Sequence[str]) -> str:
         """Rule 14: the first of the ranking that is live, a candidate and in force; empty if there is none."""
         if self._peers.claimants(claim.address) and self._guards.r14_no_third:
             return ""
-        for node in self._asking.wishes.get(claim.address, ()):
+        for node in ranking:
             peer = self._peers.live.get(node)
             if peer is not None and peer.candidate and node in segment.in_force.members:
                 return node

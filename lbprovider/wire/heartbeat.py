@@ -33,11 +33,11 @@ _MS: Final = 1_000_000
 _HEAD: Final = struct.Struct("!8s8sQQHHIIQB")
 _ECHO: Final = struct.Struct("!QQHQH")
 _PARTS: Final = struct.Struct("!HH")
-_LIST: Final = struct.Struct("!HH")
+_LIST: Final = struct.Struct("!HHB")
 _U8: Final = struct.Struct("!B")
 _U16: Final = struct.Struct("!H")
 _U64: Final = struct.Struct("!Q")
-_CANDIDATE, _ECHOES, _DELTA, _FULL, _LISTS = 1, 2, 4, 8, 16
+_CANDIDATE, _ECHOES, _DELTA, _FULL, _LISTS, _RETURNING = 1, 2, 4, 8, 16, 32
 _IPV6, _GONE, _OWNED = 1, 2, 4
 _IPV4_BYTES, _IPV6_BYTES = 4, 16
 _ALL_REFUSED: Final = 0xFFFF
@@ -86,13 +86,13 @@ class MemberLists:
     Args:
         part: which part.
         parts: of how many.
-        lists: per list the votes it needs and its heartbeat period in milliseconds.
+        lists: per list the votes it needs, its heartbeat period in milliseconds, and whether rule 19 wrote it.
         members: this part's nodes, each with a bit mask of the lists that it is in (bit 0 = first list).
     """
 
     part: int
     parts: int
-    lists: tuple[tuple[int, int], ...]
+    lists: tuple[tuple[int, int, bool], ...]
     members: tuple[tuple[str, int], ...]
 
 
@@ -132,6 +132,7 @@ class Heartbeat:
         settled: the newest version that it has been in long enough (rule 15).
         ver: the sender's newest version of its claims.
         candidate: whether it may take new addresses.
+        returning: it hands its addresses on to start anew, and means to be back within a minute.
         changes: news of its claims, None if none.
         echo: None where the sender has never heard the receiver.
         lists: what ``version`` holds, for a receiver that is behind.
@@ -148,6 +149,7 @@ class Heartbeat:
     settled: int
     ver: int
     candidate: bool
+    returning: bool = False
     changes: Delta | Full | None = None
     echo: Echo | None = None
     lists: MemberLists | None = None
@@ -188,7 +190,8 @@ def encode(beat: Heartbeat) -> bytes:
     Raises:
         WireError: the values don't fit the layout or ``MAX_DATAGRAM``; our own bug, never a peer's.
     """
-    flags = (_CANDIDATE if beat.candidate else 0) | (_ECHOES if beat.echo is not None else 0)
+    flags = (_CANDIDATE if beat.candidate else 0) | (_RETURNING if beat.returning else 0)
+    flags |= _ECHOES if beat.echo is not None else 0
     body = [_name(beat.node)]
     try:
         if beat.echo is not None:
@@ -232,7 +235,7 @@ def decode(payload: bytes) -> Heartbeat:
     cluster, segment, incarnation, sent, number, hold, version, settled, ver, flags = reader.take(_HEAD)
     if not hold:
         raise WireError("BadHold")
-    if flags & ~(_CANDIDATE | _ECHOES | _DELTA | _FULL | _LISTS) or (flags & _DELTA and flags & _FULL):
+    if flags & ~(_CANDIDATE | _ECHOES | _DELTA | _FULL | _LISTS | _RETURNING) or (flags & _DELTA and flags & _FULL):
         raise WireError("BadFlags")
     node = reader.name()
     echo = _decode_echo(reader) if flags & _ECHOES else None
@@ -247,7 +250,7 @@ def decode(payload: bytes) -> Heartbeat:
     return Heartbeat(
         cluster=cluster, segment=segment, node=node, incarnation=incarnation, sent=sent, number=number,
         hold=hold * _MS, version=version, settled=settled, ver=ver, candidate=bool(flags & _CANDIDATE),
-        changes=changes, echo=echo, lists=lists,
+        returning=bool(flags & _RETURNING), changes=changes, echo=echo, lists=lists,
     )  # fmt: skip
 
 
@@ -271,7 +274,7 @@ def _encode_lists(lists: MemberLists) -> bytes:
     return b"".join((
         _PARTS.pack(lists.part, lists.parts),
         _U8.pack(len(lists.lists)),
-        *(_LIST.pack(need, period) for need, period in lists.lists),
+        *(_LIST.pack(need, period, last_resort) for need, period, last_resort in lists.lists),
         _U16.pack(len(lists.members)),
         *(_U8.pack(mask) + _name(node) for node, mask in lists.members),
     ))  # fmt: skip
@@ -282,11 +285,18 @@ def _decode_lists(reader: _Reader) -> MemberLists:
     count = reader.one(_U8)
     if not 1 <= count <= MAX_LISTS:
         raise WireError("BadLists")
-    lists = tuple(reader.take(_LIST) for _ in range(count))
+    lists = tuple(_decode_list(reader) for _ in range(count))
     members = tuple((reader.one(_U8), reader.name()) for _ in range(reader.one(_U16)))
     if any(mask >> count for mask, _ in members):
         raise WireError("BadLists")
     return MemberLists(part, parts, lists, tuple((node, mask) for mask, node in members))
+
+
+def _decode_list(reader: _Reader) -> tuple[int, int, bool]:
+    need, period, flags = reader.take(_LIST)
+    if flags > 1:
+        raise WireError("BadLists")
+    return need, period, bool(flags)
 
 
 def _decode_parts(reader: _Reader) -> tuple[int, int]:

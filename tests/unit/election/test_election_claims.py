@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.election.claims import MAX_LOG, Claims
+from lbprovider.election.claims import MAX_LOG, Ask, Claims
 from lbprovider.election.guards import ALL
 from lbprovider.election.letters import write
 from lbprovider.election.outcome import WonReason
@@ -31,7 +31,7 @@ def head(ver: int, node: str = "a") -> Heartbeat:
 def change(claims: Claims, address: bytes, what: str) -> None:
     claim = claims.get(address)
     if claim is None:
-        claims.ask(address, 0, WonReason.UNCLAIMED, "")
+        claims.ask(Ask(address, WonReason.UNCLAIMED, "", 0), 0)
     elif what == "own":
         claims.own(claim)
     elif what == "name":

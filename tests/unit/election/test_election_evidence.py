@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.election.claims import Claims
+from lbprovider.election.claims import Ask, Claims
 from lbprovider.election.evidence import EPSILON, NEVER, Evidence
 from lbprovider.election.guards import ALL
 from lbprovider.election.outcome import ProposeSwap, WonReason
@@ -26,7 +26,7 @@ JOINT = Segment("uid", "lan", 4, (MemberList(("a", "b", "c"), 2), MemberList(("a
 def claimed(*addresses: bytes) -> tuple[Claims, Evidence]:
     claims = Claims()
     for address in addresses:
-        claims.ask(address, 0, WonReason.UNCLAIMED, "")
+        claims.ask(Ask(address, WonReason.UNCLAIMED, "", 0), 0)
     claims.close()
     return claims, Evidence("a", claims, ALL)
 

@@ -302,7 +302,7 @@ def test_a_node_that_leaves_the_members_hands_its_addresses_on() -> None:
 def test_nothing_of_a_peers_lists_is_taken_that_has_an_empty_list() -> None:
     one = member()
     one.adopt(segment("a", "b"), 0, quorum_read=True)
-    lists = MemberLists(0, 1, ((1, 50), (1, 50)), (("b", 1),))
+    lists = MemberLists(0, 1, ((1, 50, False), (1, 50, False)), (("b", 1),))
     one.heard(beat(1, version=7, lists=lists), 0)
     assert one.segment == segment("a", "b")
 

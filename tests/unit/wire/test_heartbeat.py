@@ -61,7 +61,7 @@ ECHOES = st.builds(Echo, U64, U64, HOLDS, U64, st.none() | st.binary(max_size=60
 LISTS = st.integers(1, 8).flatmap(
     lambda count: st.builds(
         lambda lists, members: MemberLists(0, 3, tuple(lists), tuple(members)),
-        st.lists(st.tuples(U16, U16), min_size=count, max_size=count),
+        st.lists(st.tuples(U16, U16, st.booleans()), min_size=count, max_size=count),
         st.lists(st.tuples(st.sampled_from(["a", "node-1", "z9"]), st.integers(0, 2**count - 1)), max_size=20),
     )
 )
@@ -74,7 +74,8 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
     return Heartbeat(
         cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), incarnation=draw(U64), sent=draw(U64),
         number=draw(U16), hold=draw(HOLDS), version=draw(U32), settled=draw(U32), ver=ver,
-        candidate=draw(st.booleans()), changes=draw(st.none() | deltas(ver) | fulls(ver)),
+        candidate=draw(st.booleans()), returning=draw(st.booleans()),
+        changes=draw(st.none() | deltas(ver) | fulls(ver)),
         echo=draw(st.none() | ECHOES), lists=draw(st.none() | LISTS),
     )  # fmt: skip
 
@@ -153,7 +154,7 @@ IDLE = encode(beat())
 NAMED = HEAD + 1 + len("node-1")
 DELTA = encode(beat(ver=9, changes=Delta(9, ((Change(b"\xc0\0\2\1", 9, "node-2"),),))))
 FULL = encode(beat(ver=9, changes=Full(0, 1, (Change(b"\xc0\0\2\1", 9),))))
-LIST = encode(beat(lists=MemberLists(0, 1, ((2, 50),), (("node-1", 1),))))
+LIST = encode(beat(lists=MemberLists(0, 1, ((2, 50, False),), (("node-1", 1),))))
 ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
 
 
@@ -164,7 +165,7 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (IDLE[:-1], "Truncated"),
         (IDLE + b"\0", "TrailingBytes"),
         (bytes(MAX_PAYLOAD + 1), "TooLong"),
-        (patched(IDLE, FLAGS_AT, b"\x20"), "BadFlags"),
+        (patched(IDLE, FLAGS_AT, b"\x40"), "BadFlags"),
         (patched(DELTA, FLAGS_AT, b"\x0c"), "BadFlags"),
         (patched(IDLE, 34, b"\0\0"), "BadHold"),
         (patched(IDLE, HEAD + 1, b"N"), "BadName"),
@@ -183,7 +184,8 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (patched(FULL, NAMED + 5, b"\x40"), "TooManyChanges"),
         (patched(LIST, NAMED + 4, b"\0"), "BadLists"),
         (patched(LIST, NAMED + 4, b"\x09"), "BadLists"),
-        (patched(LIST, NAMED + 11, b"\2"), "BadLists"),  # a member of a second list, of one
+        (patched(LIST, NAMED + 9, b"\2"), "BadLists"),
+        (patched(LIST, NAMED + 12, b"\2"), "BadLists"),  # a member of a second list, of one
         (patched(ECHO, NAMED + 16, b"\0\0"), "BadHold"),
         (patched(ECHO, len(ECHO) - 3, struct.pack("!H", MAX_REFUSED + 1)), "TooManyRefused"),
     ],
