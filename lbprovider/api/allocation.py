@@ -37,15 +37,31 @@ class IPAllocationSpec(Struct, frozen=True):
     backend_key: str = ""
     nodes: tuple[str, ...] = ()
     released_at: str = ""
+    adopted: bool = False
+    set_aside_at: str = ""
+    set_aside_for: tuple[str, ...] = ()
+
+
+class IneligibleNodes(Struct, frozen=True):
+    """How many ``nodes`` may not announce an address for one ``reason``."""
+
+    reason: str
+    nodes: int
 
 
 class IPAllocationStatus(Struct, frozen=True):
-    """``status`` of an IPAllocation; written by the speaker that owns the address. ``since`` is RFC 3339."""
+    """``status`` of an IPAllocation; written by the speaker that owns the address. ``since`` is RFC 3339.
+
+    ``leader`` and what is said of it stay when nobody answers any more: the condition Announced tells. ``eligible`` is
+    the number of nodes that could announce the address when ``leader`` was written, ``ineligible`` why the others not.
+    """
 
     leader: str = ""
     interface: str = ""
     mac: str = ""
     since: str = ""
+    eligible: int = 0
+    ineligible: tuple[IneligibleNodes, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 
@@ -54,3 +70,7 @@ class IPAllocation(Object, frozen=True, kw_only=True):
 
     spec: IPAllocationSpec
     status: IPAllocationStatus = IPAllocationStatus()
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of that type, None where nobody has said anything of it."""
+        return next((one for one in self.status.conditions if one.type == kind), None)
