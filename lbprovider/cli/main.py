@@ -15,6 +15,7 @@ import typer
 from lbprovider import __version__
 from lbprovider.api import names
 from lbprovider.cli import lab
+from lbprovider.cli.drain import drain, undrain
 from lbprovider.errors import LbproviderError, UsageError
 from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, SpeakerSettings
 from lbprovider.telemetry import configure_logging
@@ -119,6 +120,10 @@ def speaker(
     from lbprovider.speaker.app import serve  # noqa: PLC0415  (see the package docstring)
 
     _run(serve(settings), log_level)
+
+
+app.command()(drain)
+app.command()(undrain)
 
 
 def _run(program: Coroutine[Any, Any, None], level: LogLevel) -> None:
