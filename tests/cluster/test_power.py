@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from lbprovider.lab.eyes.calls import Verdict
 from lbprovider.lab.eyes.judge import MS
 from tests.cluster.rig.power import Power
 from tests.cluster.rig.provider import HOLD, Provider
 from tests.cluster.rig.sampling import sampled
 from tests.cluster.rig.web import CLUSTER, LOCAL, SERVICES, Web
-from tests.e2e.rig.calls import Verdict
 from tests.e2e.rig.report import Report
 
 METALLB = 5460 * MS

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from lbprovider.lab.eyes.calls import Verdict
 from lbprovider.lab.provider import NAMESPACE, SPEAKER
 from tests.cluster.rig.kubectl import Event, Kubectl
 from tests.cluster.rig.power import Power
 from tests.cluster.rig.provider import HOLD, Provider, is_ready, uid
 from tests.cluster.rig.sampling import sampled
 from tests.cluster.rig.web import CLUSTER, LOCAL, Web
-from tests.e2e.rig.calls import Verdict
 from tests.e2e.rig.report import Report
 
 _FORCE = ("--grace-period=0", "--force")

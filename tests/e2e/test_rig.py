@@ -16,6 +16,7 @@ import pytest
 from lbprovider.lab.eyes.both import Eyes
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.eyes.judge import MS
+from lbprovider.lab.eyes.traffic import Traffic
 from lbprovider.lab.lan import CONTROL, Lan
 from lbprovider.lab.provider import API_PORT
 from lbprovider.net import namespaces
@@ -25,7 +26,6 @@ from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.controlplane import API_SERVICE
 from tests.e2e.rig.report import Report
-from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually
 
 ADDRESSES = [ip_address("198.51.100.240"), ip_address("2001:db8:1::f0")]

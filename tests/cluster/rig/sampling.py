@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from tests.e2e.rig.calls import Verdict
+from lbprovider.lab.eyes.calls import Verdict
 from tests.e2e.rig.report import Report
 
 _TRIES: Final = 3

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from lbprovider.api.names import EXCLUDE_NODE_LABEL
+from lbprovider.lab.eyes.traffic import Traffic
 from tests.cluster.backends import Cluster
 from tests.cluster.rig import workloads
 from tests.cluster.rig.asking import PORT, Place
 from tests.cluster.rig.kubectl import Kubectl
 from tests.cluster.rig.provider import Provider, is_ready
-from tests.e2e.rig.traffic import Traffic
 from tests.e2e.rig.waiting import eventually
 
 LOCAL: Final = "everywhere"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lbprovider.lab.eyes.calls import Call, judge
 from lbprovider.lab.eyes.judge import MS
-from tests.e2e.rig.calls import Call, judge
 
 PERIOD = 20 * MS
 

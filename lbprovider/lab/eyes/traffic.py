@@ -1,4 +1,7 @@
-"""A client that opens new connections while a test does something to the cluster."""
+"""A client that opens new connections all the while, as clients do: what fails or waits is seen as they see it.
+
+The program (``caller``) needs nothing but Python, so the client may be a namespace, a container or another machine.
+"""
 
 import itertools
 import json
@@ -7,12 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+from lbprovider.lab.eyes import caller
+from lbprovider.lab.eyes.calls import Call, Verdict, judge
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.eyes.judge import MS
-from tests.e2e.rig.calls import Call, Verdict, judge
-from tests.e2e.rig.waiting import eventually
+from lbprovider.lab.waiting import until
 
-SOURCE: Final = Path(__file__).with_name("caller.py").read_text(encoding="utf-8")
+SOURCE: Final = Path(caller.__file__).read_text(encoding="utf-8")
 PERIOD: Final = 20 * MS
 """Between two connections."""
 PATIENCE: Final = 900 * MS
@@ -38,7 +42,9 @@ class Traffic:
         argv = command("python3", "-c", SOURCE, str(address), str(port), str(PERIOD / _SECOND), str(PATIENCE / _SECOND))
         self._read, self._records = 0, list[dict[str, Any]]()
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(  # noqa: S603 - the client's own program
+                argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            )
         try:
             self.answered(20)
         except BaseException:
@@ -58,7 +64,7 @@ class Traffic:
     def answered(self, count: int, *, within: float = 60) -> None:
         """Wait until so many more have been answered, from now on, in ``within`` seconds."""
         before = self._good()
-        eventually(
+        until(
             lambda: self._good() >= before + count,
             f"{count} more connections to {self.address} are answered",
             within=within,
@@ -73,14 +79,14 @@ class Traffic:
         return sum("node" in each for each in self._seen())
 
     def _seen(self) -> list[dict[str, Any]]:
-        """All that it wrote; each line is read once, as a test looks often and shares the machine with the client."""
+        """All that it wrote; each line is read once, as whoever looks often shares the machine with the client."""
         with self._output.open("rb") as output:
             output.seek(self._read)
             whole, newline, _ = output.read().rpartition(b"\n")
         try:
             self._records += [json.loads(line) for line in whole.splitlines()]
         except ValueError:
-            raise AssertionError(f"the client's program failed:\n{whole[-2000:].decode()}") from None
+            raise RuntimeError(f"the client's program failed:\n{whole[-2000:].decode()}") from None
         self._read += len(whole) + len(newline)
         return self._records
 
