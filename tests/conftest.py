@@ -5,6 +5,7 @@ import signal
 import time
 from types import FrameType
 
+import hypothesis
 import pytest
 
 from lbprovider.errors import HostError
@@ -19,6 +20,9 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def pytest_configure() -> None:
+    # How long an example takes says more of the machine's other work than of the code.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     # A job that is cancelled gets SIGTERM: then the fixtures are torn down as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 

@@ -151,6 +151,17 @@ def test_a_thousand_claims_travel_in_datagrams_that_fit(address: Callable[[int],
         assert peer.known == state(claims)
 
 
+def test_what_changes_in_one_step_is_cut_into_versions_that_fit() -> None:
+    claims = Claims()
+    for index in range(200):
+        change(claims, ipv4(index), "ask")
+    claims.close()
+    told = claims.after(0)
+    assert told is not None
+    assert len(told) == claims.ver == 4
+    assert all(len(version) <= MAX_CHANGES for version in told)
+
+
 def test_nothing_claimed_is_a_full_state_too() -> None:
     claims = Claims()
     change(claims, ADDRESSES[0], "ask")

@@ -150,3 +150,10 @@ def test_one_after_the_other_proposes_and_each_again_after_a_while() -> None:
     assert turn("c", ALL_SETTLED, 2 * STAGGER, c) is not None
     assert turn("c", dict.fromkeys("bcde", 4), 0) is not None, "a is not live"
     assert turn("b", ALL_SETTLED, 100 * STAGGER) is None, "who is not in force writes nothing"
+
+
+def test_a_second_member_gives_the_first_one_a_second() -> None:
+    c = Settling("c", ALL)
+    assert turn("c", ALL_SETTLED, 0, c) is None
+    assert turn("c", ALL_SETTLED, 1_000 * MS - 1, c) is None
+    assert turn("c", ALL_SETTLED, 1_000 * MS, c) is not None
