@@ -28,6 +28,10 @@ API_REQUESTS: Final = Counter(
 ANSWERS: Final = Counter(
     "lbprovider_answers", "ARP requests and Neighbor Solicitations answered", ["family"], registry=REGISTRY
 )
+KERNEL_ANSWERS: Final = Counter(
+    "lbprovider_kernel_answers", "The same, answered by the kernel itself (--fast-path=bpf)", ["family"],
+    registry=REGISTRY,
+)  # fmt: skip
 QUESTIONS_DROPPED: Final = Counter(
     "lbprovider_questions_dropped", "Questions of the LAN that got no answer", ["reason"], registry=REGISTRY
 )
