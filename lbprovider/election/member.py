@@ -187,6 +187,19 @@ class Member:
         claim = self._claims.get(address)
         return 0 if claim is None or not claim.owned else max(0, self._deadline(claim, self._now))
 
+    def deadlines(self) -> dict[bytes, int]:
+        """``deadline`` of everything that is owned; what it said errs to the safe side while ``epoch`` is the same."""
+        if self._segment is None:
+            return {}
+        owned = [claim for claim in self._claims.values() if claim.owned]
+        self._evidence.refresh(self._segment, self._mine(self._segment, self._now), owned)
+        return {claim.address: max(0, claim.until) for claim in owned}
+
+    @property
+    def epoch(self) -> int:
+        """Another number whenever some deadline may have come nearer."""
+        return self._evidence.epoch
+
     @property
     def segment(self) -> Segment | None:
         """The Segment that this node is in."""
