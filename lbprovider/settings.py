@@ -6,6 +6,7 @@ The command line fills these in (``cli/``); nothing else reads flags or the envi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,13 @@ MOST_NODES: Final = 25
 """Nodes of a lab: all of them share one machine."""
 MOST_ADDRESSES: Final = 5000
 """Services of a lab."""
+
+
+class FastPathKind(StrEnum):
+    """Who answers for what a speaker owns, besides the speaker itself (docs/fast-path.md)."""
+
+    OFF = "off"
+    BPF = "bpf"  # the node's kernel, by a program that the speaker loads; Linux 6.6, capabilities BPF and NET_ADMIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,8 @@ class SpeakerSettings:
     """Shell patterns of interfaces that are never a LAN."""
     ignore_exclude_label: bool = False
     """Announce even from nodes labelled ``node.kubernetes.io/exclude-from-external-load-balancers``."""
+    fast_path: FastPathKind = FastPathKind.OFF
+    """Whether the kernel answers too, where it can; where it can't, the log says why and nothing else differs."""
     snapshot_dir: Path | None = None
     """A directory of this node, for us alone, that outlives the Pod: holds what a restart needs while the API server is
     down, the heartbeat key too. None = such a restart waits for the API server. Who takes the setting away for a while

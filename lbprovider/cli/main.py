@@ -17,7 +17,7 @@ from lbprovider.api import names
 from lbprovider.cli import lab
 from lbprovider.cli.drain import drain, undrain
 from lbprovider.errors import LbproviderError, UsageError
-from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, SpeakerSettings
+from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, FastPathKind, SpeakerSettings
 from lbprovider.telemetry import configure_logging
 
 EXIT_FAILED: Final = 1
@@ -105,6 +105,12 @@ def speaker(
         Path | None,
         typer.Option(help="Directory of the node to keep what a restart needs while the API server is down (secret)."),
     ] = None,
+    fast_path: Annotated[
+        FastPathKind,
+        typer.Option(
+            help="bpf: the kernel answers by itself for what this node leads (Linux 6.6, capabilities BPF, NET_ADMIN)."
+        ),
+    ] = FastPathKind.OFF,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Answer ARP and NDP for the addresses that this node leads (run by the DaemonSet)."""
@@ -116,6 +122,7 @@ def speaker(
         http_port=http_port,
         ignore_exclude_label=ignore_exclude_label,
         snapshot_dir=snapshot_dir,
+        fast_path=fast_path,
     )
     from lbprovider.speaker.app import serve  # noqa: PLC0415  (see the package docstring)
 

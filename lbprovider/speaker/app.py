@@ -35,13 +35,14 @@ from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.client import Client
 from lbprovider.kube.node_lease import NodeLease
 from lbprovider.kube.ports import Api
+from lbprovider.net.bpf.kernel import open_fast_path
 from lbprovider.net.clock import boottime
 from lbprovider.net.datagrams import KernelDatagrams
 from lbprovider.net.groups import KernelGroups
 from lbprovider.net.links import Links, lan_links
 from lbprovider.net.netlink import KernelLinks
 from lbprovider.net.packet import KernelPackets
-from lbprovider.settings import SpeakerSettings
+from lbprovider.settings import FastPathKind, SpeakerSettings
 from lbprovider.speaker.agent import Agent
 from lbprovider.speaker.attachments import assign, attachments
 from lbprovider.speaker.files import SnapshotFile
@@ -84,7 +85,7 @@ async def serve(settings: SpeakerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with KernelLinks() as links, Client(access, user_agent="lbprovider-speaker") as api:
-        speaker = Speaker(settings, api, links, _kernel())
+        speaker = Speaker(settings, api, links, _kernel(settings))
         speaker.check_host()
         health = HealthServer(settings.http_port, speaker.why_not_ready)
         port = await health.start()
@@ -95,7 +96,7 @@ async def serve(settings: SpeakerSettings) -> None:
             await health.stop()
 
 
-def _kernel() -> Host:
+def _kernel(settings: SpeakerSettings) -> Host:
     loop = asyncio.get_running_loop()
 
     def call_at(when: int, callback: Callable[[], None]) -> Timer:
@@ -110,6 +111,7 @@ def _kernel() -> Host:
         open_groups=KernelGroups,
         # One at a time and in order; its thread is started by the first.
         offload=partial(loop.run_in_executor, ThreadPoolExecutor(1, "disk")),
+        open_fast_path=open_fast_path if settings.fast_path is FastPathKind.BPF else None,
     )
 
 

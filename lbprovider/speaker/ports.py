@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lbprovider.net.bpf.port import OpenFastPath
 from lbprovider.net.clock import Clock
 from lbprovider.net.datagrams import OpenDatagrams
 from lbprovider.net.groups import OpenGroups
@@ -38,3 +39,5 @@ class Host:
     open_packets: OpenPackets
     open_groups: OpenGroups
     offload: Offload
+    open_fast_path: OpenFastPath | None = None
+    """None: it is off."""
