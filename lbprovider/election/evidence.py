@@ -93,6 +93,12 @@ class Evidence:
         """Rule 12: until when a quorum promises me anything at all."""
         return self._deadline(segment, mine, None)
 
+    def supporters(self, version: int, now: int) -> frozenset[str]:
+        """Rule 18's L without me: the voters whose promise to me is not over, in this version or an older one."""
+        return frozenset(
+            node for node, one in self._echoed.items() if one.expiry > now and self._counts(one, version, None)
+        )
+
     def refresh(self, segment: Segment, mine: int, claims: Iterable[Claim]) -> None:
         """Rule 9: caches in each claim until when a quorum of every list promises me its address.
 

@@ -78,6 +78,22 @@ class Guards:
     """A lower version is never adopted."""
     r17_every_list: bool = True
     """The old lists go only when a quorum of every list has settled."""
+    r18_not_connected: bool = True
+    """Who has a quorum needs no witness."""
+    r18_cold: bool = True
+    """Boot: who never had a quorum gives the others ten seconds to come, or the first to boot evicts them."""
+    r18_half: bool = True
+    """Exactly half, not fewer: the other side may be a majority that serves."""
+    r19_leases: bool = True
+    """Fewer than half serve only once the Leases of *all* that are missing have stood still."""
+    r19_contested: bool = True
+    """V14: who serves without a quorum stops for what somebody else is heard to serve."""
+    c9_sight: bool = True
+    """The half that sees a neighbour goes first; the other one waits."""
+    c9_others_see: bool = True
+    """Who sees nobody doesn't serve while the other half sees somebody."""
+    c10_slack: bool = True
+    """Who goes takes itself off the list first, where the rest would have no vote to spare."""
     c4_contiguous: bool = True
     """A change is applied only where nothing before it is missing."""
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lbprovider.election.asking import Asking
+from lbprovider.election.changing import Changing
 from lbprovider.election.claims import Claim, Claims
 from lbprovider.election.durable import Durable
 from lbprovider.election.evidence import NEVER, Evidence
 from lbprovider.election.grants import Grants
 from lbprovider.election.guards import ALL, Guards
+from lbprovider.election.minority import Others
 from lbprovider.election.outcome import LostReason, Output, ProposeSwap, WonReason
 from lbprovider.election.parts import joined_lists
 from lbprovider.election.peers import FOREVER, Peer, Peers
 from lbprovider.election.post import Post
-from lbprovider.election.segment import NS_PER_MS, Segment
-from lbprovider.election.settling import Settling
+from lbprovider.election.segment import Segment
 from lbprovider.election.tenures import Tenures
 from lbprovider.election.vote import Vote
 from lbprovider.wire.heartbeat import Heartbeat, scope
@@ -51,11 +52,11 @@ class Member:
         self._grants = Grants(self._claims, guards)
         self._evidence = Evidence(node, self._claims, guards)
         self._asking = Asking(node, guards)
-        self._settling = Settling(node, guards)
         self._post = Post(node, self._claims, self._peers, self._grants, self._evidence)
         self._tenures = Tenures(node, self._claims, self._peers, self._evidence, self._asking, guards=guards)
         self._now = start
         self._able_since: int | None = None
+        self._changing = Changing(node, start, self._evidence, guards)
 
     # --- Inputs: each is one step -------------------------------------------------------------------------------
 
@@ -155,6 +156,33 @@ class Member:
             self._tenures.hand(moves, self._segment, self._now)
         return self._end()
 
+    def leave(self, now: int) -> Output:
+        """After ``drain``, before the process ends for good: takes this node off the list, where it is needed (C10).
+
+        Go on with steps until ``leaving_done``, and end even without it after a while.
+        """
+        self._begin(now)
+        self._changing.leaving.wanted = True
+        return self._end()
+
+    def neighbour(self, now: int) -> Output:
+        """Somebody on the LAN who is no member has answered (ARP, NDP) at this moment (C9). See ``seeks``."""
+        self._begin(now)
+        self._changing.minority.neighbour(self._now)
+        return self._end()
+
+    def others(self, others: Others, now: int) -> Output:
+        """What the Leases say of the others (C9, C11); matters only while ``seeks``."""
+        self._begin(now)
+        self._changing.minority.others = others
+        return self._end()
+
+    def contested(self, address: bytes, now: int) -> Output:
+        """Somebody else answers for an address: whoever serves it without a quorum stops (19)."""
+        self._begin(now)
+        self._contest(address)
+        return self._end()
+
     def tick(self, now: int) -> Output:
         """Time has passed: call it at ``next_wake``, or earlier."""
         self._begin(now)
@@ -167,6 +195,7 @@ class Member:
         if self._segment is None:
             return FOREVER
         times = [self._post.beat_at, self._peers.next_lapse, self._tenures.next_at(self._segment)]
+        times.append(self._changing.next_at)
         if self._vote.given:
             times.append(self._asking.next_at)
         elif self._vote.read and self._vote.promises(self._segment, self._segment.hold):
@@ -238,22 +267,28 @@ class Member:
         peer = self._peers.get(node)
         return peer is not None and peer.returning
 
-    def why_not_ready(self, now: int) -> str:
-        """Why this node should not count as ready, one sentence; empty when it votes and is connected."""
-        if self._segment is None:
-            return "no Segment is known yet for this LAN"
-        name = self._segment.name
-        if not self._vote.read:
-            return f"Segment {name} was not yet read from the API server"
-        if not self._vote.promises(self._segment, self._segment.hold):
-            return f"Segment {name} is not yet in the snapshot on disk"
-        if not self.votes(now):
-            left = (self._vote.silent_until(self._segment) - now) // NS_PER_MS
-            return f"silent on Segment {name} for another {left} ms, until promises of a former start have ended"
-        if not self.connected(now):
-            heard = ", ".join(self.hears(now)) or "nobody"
-            return f"no quorum of Segment {name} answers; heard: {heard}"
-        return ""
+    @property
+    def seeks(self) -> bool:
+        """Whether it matters just now whom this node sees on the LAN: ask the gateway and other neighbours (C9)."""
+        return self._segment is not None and self._changing.minority.seeks
+
+    def sees(self, now: int) -> bool:
+        """Whether a neighbour who is no member has answered lately (C9): for this node's Lease."""
+        return self._changing.minority.sees(now)
+
+    def leaving_done(self, now: int) -> bool:
+        """Whether the others need this node no more (C10)."""
+        segment = self._segment
+        return segment is None or self._changing.leaving_done(segment, self._peers.live, now)
+
+    def silent_until(self) -> int:
+        """When promises of a former life have ended for sure, ns (7); 0 where no Segment is known."""
+        return 0 if self._segment is None else self._vote.silent_until(self._segment)
+
+    def on_disk(self) -> bool:
+        """Whether a later life would find the Segment, so that this one may promise (7)."""
+        segment = self._segment
+        return segment is None or self._vote.promises(segment, segment.hold)
 
     # --- One step -----------------------------------------------------------------------------------------------
 
@@ -285,11 +320,29 @@ class Member:
             self._post.tell.update(self._grants.judge(self._peers.live))
             self._ask(segment, able=self._candidate and in_force)
             self._tenures.win(segment, mine, now)
-            self._settling.settle(segment, now, durable=self._vote.settles(segment))
-            settled = {node: peer.settled for node, peer in self._peers.live.items()}
-            swap = self._settling.proposal(segment, settled, now)
+            self._changing.settling.settle(segment, now, durable=self._vote.settles(segment))
+            self._changing.watch(segment, mine, now)
+            swap = self._change(segment)
+        if self._vote.given:  # still: who yields has none
             datagrams = self._post.due(segment, now, self._head(segment))
         return Output(tuple(self._tenures.changes), datagrams, swap, ignored)
+
+    def _change(self, segment: Segment) -> ProposeSwap | None:
+        """Rules 17 to 19, C9 and C10: how this node should change the Segment now."""
+        able = self._candidate and not self._draining
+        swap = self._changing.proposal(segment, self._peers.live, self._now, able=able)
+        if swap is not None and self._changing.yielded:
+            # Nothing is owned, and nothing promised, before what came of the swap was read with quorum.
+            for claim in tuple(self._claims.values()):
+                self._tenures.drop(claim, LostReason.YIELDED)
+            self._vote.restart(self._now, segment.hmax)
+            self._post.beat_at = FOREVER
+        return swap
+
+    def _contest(self, address: bytes) -> None:
+        segment = self._segment
+        if segment is not None and segment.in_force.last_resort and self._guards.r19_contested:
+            self._tenures.contested(address, self._now, segment.period)
 
     def _revise(self) -> None:
         """Which addresses are free, after all that this step has changed."""
@@ -333,6 +386,9 @@ class Member:
         before = peer.kv if peer.node in self._peers.live else None
         touched = self._peers.hear(peer, beat, self._now, segment.hold)
         self._grants.revise(peer, touched)
+        if peer.node not in segment.everyone:
+            for address in [one for one, claim in peer.known.items() if claim.owned]:
+                self._contest(address)
         if peer.kv != before:
             # It waits for my echo: of its new claims, or of anything at all.
             self._post.tell.add(peer.node)
@@ -371,9 +427,9 @@ class Member:
             lower = segment.version < self._segment.version and self._guards.r15_never_lower
             if lower or segment.version == self._segment.version:
                 return
+        self._changing.entered(self._segment, segment, self._peers.live, self._now)
         self._segment, self._scope = segment, scope(segment.uid)
         self._vote.promised(segment.hmax)
-        self._settling.adopted(self._now)
         self._evidence.epoch += 1
         self._tenures.evidence_came = self._tenures.review = True
 
@@ -388,7 +444,7 @@ class Member:
             self._grants.forget(node)
             self._post.forget(node)
         self._evidence.clear()
-        self._settling.restart(self._now)
+        self._changing = Changing(self._node, self._now, self._evidence, self._guards)
         self._segment = None
 
     def _mine(self, segment: Segment, now: int) -> int:
@@ -401,9 +457,9 @@ class Member:
     def _head(self, segment: Segment) -> Heartbeat:
         return Heartbeat(
             cluster=self._cluster, segment=self._scope, node=self._node, incarnation=self._incarnation,
-            sent=self._now, number=0, hold=segment.hold, version=segment.version, settled=self._settling.settled,
-            ver=self._claims.ver, candidate=self._candidate and not self._draining,
-            returning=self._returning,
+            sent=self._now, number=0, hold=segment.hold, version=segment.version,
+            settled=self._changing.settling.settled, ver=self._claims.ver,
+            candidate=self._candidate and not self._draining, returning=self._returning,
         )  # fmt: skip
 
     def _deadline(self, claim: Claim, now: int) -> int:

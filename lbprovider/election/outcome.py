@@ -38,6 +38,7 @@ class LostReason(StrEnum):
     SUCCESSOR_UNHEARD = "SuccessorUnheard"  # 11d: 2·hold after naming, the successor never showed that it owns it
     NO_SUCCESSOR = "NoSuccessor"  # 11e: we may not go on, and nobody can take it
     SEGMENT_REPLACED = "SegmentReplaced"  # C1: the Segment was deleted and made anew
+    YIELDED = "Yielded"  # C9: the other half of the members sees the LAN, and we don't
     CONTESTED = "Contested"  # 19: served without a quorum, and somebody else serves it
 
 

@@ -126,6 +126,13 @@ class Tenures:
         if claim.owned:
             self.changes.append(Lost(claim.address, reason, claim.successor))
 
+    def contested(self, address: bytes, now: int, period: int) -> None:
+        """Rule 19: somebody else is seen to serve what I serve without a quorum; when to ask for it again."""
+        claim = self._claims.get(address)
+        if claim is not None:
+            self._asking.failed(address, now, period)
+            self.drop(claim, LostReason.CONTESTED)
+
     def hand(self, moves: Mapping[bytes, str], segment: Segment, now: int) -> None:
         """Rule 14 for these addresses, each to the node that is named; "" = the first of its ranking."""
         for address, node in moves.items():

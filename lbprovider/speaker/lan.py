@@ -16,6 +16,7 @@ from lbprovider import telemetry
 from lbprovider.election.durable import Durable
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
+from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import Segment
 from lbprovider.errors import HostError, LbproviderError, WireError
 from lbprovider.net.links import Link
@@ -230,7 +231,7 @@ class Lan:
             return f"Segment {self.name}: the interface is gone"
         if not self._link.usable:
             return f"Segment {self.name}: {self._link.name} is down"
-        return self.member.why_not_ready(self._host.clock())
+        return why_not_ready(self.member, self._identity.node, self._host.clock())
 
     # ---- events from below
 

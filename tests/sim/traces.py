@@ -106,7 +106,7 @@ def v5_reboot(guards: Guards) -> None:
     assert world.owners(X) == {"b"}
     world.start("a", reboot=True)
     world.run(200 * MS)
-    world.hand("a", late[-1])
+    world.replay("a", late[-1])
     world.run(200 * MS)
 
 
@@ -204,7 +204,9 @@ def v12_longer_than_silence(guards: Guards) -> None:
     joint, last = _longer(world)
     world.write(joint)
     world.run(1050 * MS)
-    assert {world.member(name)._settling.settled for name in "ab"} == {joint.version}, "so the next one may be written"
+    assert {world.member(name)._changing.settling.settled for name in "ab"} == {joint.version}, (
+        "so the next one may be written"
+    )
     world.no_api.update("ac")
     world.isolate("a")
     world.write(last)

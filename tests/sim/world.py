@@ -15,6 +15,7 @@ from functools import partial
 
 from lbprovider.election.guards import ALL, Guards
 from lbprovider.election.member import Member
+from lbprovider.election.minority import Others
 from lbprovider.election.outcome import Output, ProposeSwap
 from lbprovider.election.segment import MemberList, Segment, majority
 from lbprovider.wire.heartbeat import Heartbeat, decode, encode
@@ -207,11 +208,32 @@ class World:
     def drain(self, name: str) -> None:
         self._step(name, "drain", "", lambda m, now: m.drain(now))
 
+    def undrain(self, name: str) -> None:
+        self._step(name, "undrain", "", lambda m, now: m.undrain(now))
+
+    def leave(self, name: str) -> None:
+        self._step(name, "leave", "", lambda m, now: m.leave(now))
+
+    def hand(self, name: str, moves: dict[bytes, str]) -> None:
+        """Asks a node to hand addresses on."""
+        self._step(name, "hand", moves, lambda m, now: m.hand(moves, now))
+
+    def neighbour(self, *names: str) -> None:
+        """Somebody who is no member answers these nodes."""
+        for name in names:
+            self._step(name, "neighbour", "", lambda m, now: m.neighbour(now))
+
+    def leases(self, *names: str, sighted: Iterable[str] = (), unchanged: Iterable[str] | None = None) -> None:
+        """What these nodes read of the others' Leases."""
+        what = Others(frozenset(sighted), None if unchanged is None else frozenset(unchanged))
+        for name in names:
+            self._step(name, "leases", what, lambda m, now: m.others(what, now))
+
     def adopt(self, name: str, segment: Segment, *, quorum: bool = False) -> None:
         """A watch event, or a read."""
         self._step(name, "adopt", segment.version, lambda m, now: m.adopt(segment, now, quorum_read=quorum))
 
-    def hand(self, name: str, beat: Heartbeat) -> None:
+    def replay(self, name: str, beat: Heartbeat) -> None:
         """Delivers a datagram now, whatever its age."""
         self._deliver(name, encode(beat), self.nodes[name].life)
 

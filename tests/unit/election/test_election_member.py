@@ -201,7 +201,7 @@ def test_nobody_asks_who_does_not_know_all_claims() -> None:
     """b says that it has newer claims than a knows: one of them may be for X."""
     world, _, newer = heard_twice()
     world.drop = nothing
-    world.hand("a", replace(newer, changes=None))
+    world.replay("a", replace(newer, changes=None))
     z = bytes((192, 0, 2, 3))
     world.wish(z, "a", only="a")
     assert z not in world.member("a").claims
@@ -239,12 +239,12 @@ def heard_twice() -> tuple[World, Heartbeat, Heartbeat]:
 
 def test_an_older_datagram_brings_its_versions_but_not_its_echo() -> None:
     world, older, newer = heard_twice()
-    world.hand("a", newer)
+    world.replay("a", newer)
     peer = world.member("a")._peers.live["b"]
     assert peer.kv < newer.ver, "a version is missing"
     assert older.echo is not None
     assert newer.echo is not None
-    world.hand("a", replace(older, echo=replace(newer.echo, kv=0)))
+    world.replay("a", replace(older, echo=replace(newer.echo, kv=0)))
     assert peer.kv == newer.ver
     assert world.member("a")._evidence.acknowledged("b") == newer.echo.kv
     assert peer.sent == newer.sent
@@ -252,10 +252,10 @@ def test_an_older_datagram_brings_its_versions_but_not_its_echo() -> None:
 
 def test_an_older_datagram_does_not_bring_a_silent_peer_back() -> None:
     world, older, newer = heard_twice()
-    world.hand("a", newer)
+    world.replay("a", newer)
     world.run(300 * MS)
     assert world.hears("a") == ("c",)
-    world.hand("a", older)
+    world.replay("a", older)
     assert world.hears("a") == ("c",)
     assert world.member("a")._peers.claimants(Y) == ()
 
