@@ -34,6 +34,13 @@ class FastPathKind(StrEnum):
     BPF = "bpf"  # the node's kernel, by a program that the speaker loads; Linux 6.6, capabilities BPF and NET_ADMIN
 
 
+class OnQuorumLoss(StrEnum):
+    """What a speaker does when fewer than half of a Segment's members are left (ELECTION.md rule 19)."""
+
+    LEASE = "lease"  # serve once the others' Leases have stood still for 40 s and nobody answers for the address
+    SILENT = "silent"  # never: then no address ever has two owners
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
     """Settings of ``lbprovider controller``."""
@@ -77,6 +84,8 @@ class SpeakerSettings:
     """Shell patterns of interfaces that are never a LAN."""
     ignore_exclude_label: bool = False
     """Announce even from nodes labelled ``node.kubernetes.io/exclude-from-external-load-balancers``."""
+    on_quorum_loss: OnQuorumLoss = OnQuorumLoss.LEASE
+    """When fewer than half of the members of a LAN are left. Exactly half need no setting: the API server decides."""
     fast_path: FastPathKind = FastPathKind.OFF
     """Whether the kernel answers too, where it can; where it can't, the log says why and nothing else differs."""
     snapshot_dir: Path | None = None

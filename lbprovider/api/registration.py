@@ -22,7 +22,8 @@ class Attachment(Struct, frozen=True):
 
     ``segment`` is the name by which the node knows the LAN (``segment_name``), ``subnets`` are in lowest-first order,
     ``address`` is where datagrams reach the speaker, ``hears`` the nodes whose promise is live here, sorted;
-    ``default_route``: the node's default route leaves through it. ``version`` and ``lists`` are those of the Segment
+    ``default_route``: the node's default route leaves through it; ``sees_neighbours``: somebody on the LAN who is no
+    member answered it lately, looked at only while it matters (C9). ``version`` and ``lists`` are those of the Segment
     that it is in: after the API server was restored from a backup, the newest are here (C1).
     """
 
@@ -33,6 +34,7 @@ class Attachment(Struct, frozen=True):
     subnets: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
     default_route: bool = False
+    sees_neighbours: bool = False
     version: int = 0
     lists: tuple[MemberList, ...] = ()
 

@@ -17,7 +17,7 @@ from lbprovider.api import names
 from lbprovider.cli import lab
 from lbprovider.cli.drain import drain, undrain
 from lbprovider.errors import LbproviderError, UsageError
-from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, FastPathKind, SpeakerSettings
+from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, FastPathKind, OnQuorumLoss, SpeakerSettings
 from lbprovider.telemetry import configure_logging
 
 EXIT_FAILED: Final = 1
@@ -105,6 +105,12 @@ def speaker(
         Path | None,
         typer.Option(help="Directory of the node to keep what a restart needs while the API server is down (secret)."),
     ] = None,
+    on_quorum_loss: Annotated[
+        OnQuorumLoss,
+        typer.Option(
+            help="lease: the last few serve once the others' Leases stood still; silent: they never do (safest)."
+        ),
+    ] = OnQuorumLoss.LEASE,
     fast_path: Annotated[
         FastPathKind,
         typer.Option(
@@ -122,6 +128,7 @@ def speaker(
         http_port=http_port,
         ignore_exclude_label=ignore_exclude_label,
         snapshot_dir=snapshot_dir,
+        on_quorum_loss=on_quorum_loss,
         fast_path=fast_path,
     )
     from lbprovider.speaker.app import serve  # noqa: PLC0415  (see the package docstring)

@@ -17,12 +17,12 @@ import structlog
 from lbprovider.api.meta import Condition, Object, ObjectMeta, with_condition
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import SEGMENTS
-from lbprovider.api.segment import Segment, SegmentStatus
+from lbprovider.api.segment import Segment, SegmentSpec, SegmentStatus
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.pools import Pools
 from lbprovider.controller.speakers import Speakers
 from lbprovider.election import placement
-from lbprovider.election.membership import Plan, Why, next_segment
+from lbprovider.election.membership import Plan, Why, next_segment, unheard_members
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import to_address
@@ -37,6 +37,8 @@ RETRY: Final = 2.0
 """Seconds after a failed write; a swap that was lost is tried again at once."""
 UNHEARD: Final = 10.0
 """Seconds for which a new speaker may be unheard before it is said: it needs one to be heard, and to report it."""
+DEAD: Final = 30.0
+"""Seconds for which no member has heard another one before that is taken off the list (C8)."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +83,7 @@ class Segments:
         self._due = asyncio.Event()
         self._seen: tuple[int, tuple[L2Advertisement, ...]] | None = None
         self._unheard_since: dict[tuple[str, str], float] = {}
+        self._missing_since: dict[tuple[str, str], float] = {}
         speakers.subscribe(self.look)
         inventory.segments.subscribe(self._changed)
 
@@ -142,7 +145,8 @@ class Segments:
 
     async def _keep(self, name: str) -> None:
         current = self._inventory.segments.objects.get(name)
-        plan = next_segment(name, current.spec if current else None, self._speakers.registrations)
+        spec = current.spec if current else None
+        plan = next_segment(name, spec, self._speakers.registrations, self._dead(name, spec))
         if plan.spec is not None:
             if current is None:
                 made = Segment(metadata=ObjectMeta(name=name), spec=plan.spec)
@@ -155,18 +159,33 @@ class Segments:
         elif current is not None:
             await self._show(current, plan)
 
+    def _dead(self, name: str, spec: SegmentSpec | None) -> frozenset[str]:
+        """The members that no other one has heard for ``DEAD``."""
+        missing = unheard_members(name, spec, self._speakers.registrations, self._speakers.renewed(DEAD))
+        now = self._clock()
+        for key in [key for key in self._missing_since if key[0] == name and key[1] not in missing]:
+            del self._missing_since[key]
+        for node in missing:
+            if (name, node) not in self._missing_since:
+                self._missing_since[name, node] = now
+                asyncio.get_running_loop().call_later(DEAD, self.look)
+        return frozenset(node for node in missing if now - self._missing_since[name, node] >= DEAD)
+
     async def _show(self, segment: Segment, plan: Plan) -> None:
         lists = segment.spec.lists
         condition = self._heard(segment, plan)
-        conditions = with_condition(segment.status.conditions, condition, rfc3339(self._wall()))
+        alone = _last_resort(segment)
+        wall = rfc3339(self._wall())
+        conditions = with_condition(with_condition(segment.status.conditions, condition, wall), alone, wall)
         members = len(lists[-1].members) if lists else 0
         body = patches.status(segment, SegmentStatus(live=plan.live, members=members, conditions=conditions))
         if body is None:
             return
         written = await self._api.patch(SEGMENTS, segment.metadata.name, body, subresource="status")
         self._inventory.segments.changed(written)
-        if condition.status == "True" and conditions != segment.status.conditions:
-            self._recorder.event(SEGMENTS, written, "Warning", condition.reason, condition.message)
+        for one in (condition, alone):
+            if one.status == "True" and _status(segment, one.type) != "True":
+                self._recorder.event(SEGMENTS, written, "Warning", one.reason, one.message)
 
     def _heard(self, segment: Segment, plan: Plan) -> Condition:
         """``NodesUnheard``: a blocked UDP port must never look green."""
@@ -196,3 +215,25 @@ class Segments:
                 store.deleted(Object(metadata=store.objects[name].metadata))
         except ClusterError as error:
             log.warning("Segment not read", segment=name, error=str(error))
+
+
+def _last_resort(segment: Segment) -> Condition:
+    """``ServingWithoutQuorum``: fewer than half were left, so two may serve one address (ELECTION.md rule 19)."""
+    last = segment.spec.lists[-1] if segment.spec.lists else None
+    serving = last is not None and last.last_resort
+    members = ", ".join(last.members) if last is not None else ""
+    message = (
+        f"fewer than half of the members were left; {members} serve because the Leases of the others stood still for "
+        "40 s and nobody answered for the addresses; if the others do live, two may answer for one address"
+    )
+    return Condition(
+        type="ServingWithoutQuorum",
+        status="True" if serving else "False",
+        reason="QuorumLost" if serving else "Quorum",
+        message=message if serving else "",
+        observed_generation=segment.metadata.generation,
+    )
+
+
+def _status(segment: Segment, kind: str) -> str:
+    return next((one.status for one in segment.status.conditions if one.type == kind), "")

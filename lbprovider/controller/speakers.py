@@ -32,6 +32,7 @@ class Speakers:
         self.registrations: Mapping[str, Registration] = MappingProxyType(self._registrations)
         self._listeners: list[Callable[[], None]] = []
         self._moved_at = clock()
+        self._renewed_at: dict[str, float] = {}
         self.moves = 0
         """Grows when a speaker comes, goes or changes its LANs, and once more when that is over."""
         for key, lease in leases.objects.items():
@@ -46,12 +47,21 @@ class Speakers:
         """Whether speakers are coming and going just now."""
         return self._clock() - self._moved_at < ARRIVING
 
+    def renewed(self, within: float) -> frozenset[str]:
+        """The nodes whose Lease was written within so many seconds, by our own clock."""
+        since = self._clock() - within
+        return frozenset(node for node, at in self._renewed_at.items() if at >= since)
+
     def on(self, segment: str) -> frozenset[str]:
         """The nodes with a speaker on that LAN."""
         return frozenset(node for node, one in self._registrations.items() if segment in _lans(one))
 
     def _changed(self, change: Change[Lease]) -> None:
         node = change.key.rpartition("/")[2]
+        if change.new is None:
+            self._renewed_at.pop(node, None)
+        else:
+            self._renewed_at[node] = self._clock()
         old = self._registrations.get(node)
         new = None if change.new is None else registration(change.new)
         if old == new:

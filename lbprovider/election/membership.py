@@ -6,7 +6,7 @@ a blocked UDP port or another site with the same subnet must never come to count
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +31,7 @@ class Why(StrEnum):
 
     CREATED = "Created"  # the first speaker on this LAN
     GROWN = "Grown"  # speakers that a majority hears become members
+    RETIRED = "Retired"  # members that nobody has heard for long are taken off the list
     PERIOD_CHANGED = "PeriodChanged"  # the admin asked for another heartbeat period
     RESTORED = "Restored"  # the API server lost versions that the speakers still have: backup, or deletion
     RESTORING = "Restoring"  # the same, but too few speakers are registered to know what the newest is
@@ -58,27 +59,58 @@ class Plan:
     unheard: tuple[str, ...] = ()
 
 
-def next_segment(name: str, current: SegmentSpec | None, registrations: Mapping[str, Registration]) -> Plan:
+def unheard_members(
+    name: str, current: SegmentSpec | None, registrations: Mapping[str, Registration], renewed: Collection[str]
+) -> frozenset[str]:
+    """Members in force that no other member hears; dead, if that lasts (C8).
+
+    Args:
+        name: the LAN's.
+        current: the object's spec; None if there is none.
+        registrations: of all speakers, by node.
+        renewed: the nodes whose Lease goes on being renewed: what the others have registered is from before. A node is
+            never judged by its own Lease: one that is cut from the API server may well serve.
+    """
+    if current is None or not current.lists:
+        return frozenset()
+    members = current.lists[-1].members
+    here = _on(name, registrations)
+    heard = {node for member in members if member in here and member in renewed for node in here[member].hears}
+    return frozenset(members) - heard
+
+
+def next_segment(
+    name: str,
+    current: SegmentSpec | None,
+    registrations: Mapping[str, Registration],
+    dead: frozenset[str] = frozenset(),
+) -> Plan:
     """What the Segment called ``name`` should become.
 
     Args:
         name: the LAN's, as the speakers register it.
         current: the object's spec; None if there is none.
-        registrations: of all speakers whose Lease is current, by node.
+        registrations: of all speakers, by node.
+        dead: members that have been ``unheard_members`` for long.
     """
-    here = {
-        node: attachment
-        for node, registration in sorted(registrations.items())
-        for attachment in registration.attachments
-        if attachment.segment == name
-    }
+    here = _on(name, registrations)
     present = current or SegmentSpec()
     lost = _lost(name, present, here)
     if lost is not None:
         return lost
     if not present.lists:
         return _create(name, present, here)
-    return _grow(name, present, here)
+    return _change(name, present, here, dead)
+
+
+def _on(name: str, registrations: Mapping[str, Registration]) -> dict[str, Attachment]:
+    """Who is on the LAN, in order."""
+    return {
+        node: attachment
+        for node, registration in sorted(registrations.items())
+        for attachment in registration.attachments
+        if attachment.segment == name
+    }
 
 
 def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Plan | None:
@@ -100,21 +132,28 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
     return Plan(Why.RESTORING, message)
 
 
-def _grow(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Plan:
+def _change(name: str, present: SegmentSpec, here: Mapping[str, Attachment], dead: frozenset[str]) -> Plan:
     members = present.lists[-1].members
     heard = {node for node in here if _heard(node, members, here)}
     live = sum(member in heard for member in members)
     unheard = tuple(node for node in here if node not in heard and node not in members)
     if len(present.lists) > 1:
         return Plan(Why.CHANGING, f"Segment {name} is changing its members", None, live, unheard)
-    target = tuple(sorted({*members, *heard}))
+    gone = _retirable(members, dead)
+    target = tuple(sorted({*members, *heard} - gone))
     added = [node for node in target if node not in members]
     period = period_ns(present.heartbeat_period)
-    if added or period != period_ns(present.lists[-1].heartbeat_period):
-        why = Why.GROWN if added else Why.PERIOD_CHANGED
-        change = f"adds {', '.join(added)}" if added else f"changes its heartbeat period to {period // NS_PER_MS} ms"
+    wish = period != period_ns(present.lists[-1].heartbeat_period)
+    if added or gone or wish:
+        why = Why.GROWN if added else Why.RETIRED if gone else Why.PERIOD_CHANGED
+        changes = (
+            (f"adds {', '.join(added)}", bool(added)),
+            (f"removes {', '.join(sorted(gone))}, which no member hears any more", bool(gone)),
+            (f"changes its heartbeat period to {period // NS_PER_MS} ms", wish),
+        )
+        message = f"Segment {name} {', '.join(change for change, made in changes if made)}"
         spec = with_lists(present, grown(from_spec(name, "", present), target, period))
-        return Plan(why, f"Segment {name} {change}", spec, live, unheard)
+        return Plan(why, message, spec, live, unheard)
     if unheard:
         message = (
             f"the members of Segment {name} ({', '.join(members)}) don't hear {', '.join(unheard)} on the LAN; open "
@@ -141,6 +180,12 @@ def _identified(present: SegmentSpec, here: Mapping[str, Attachment]) -> Segment
     first = here[min(here)]
     interface = "" if first.subnets else first.interface
     return structs.replace(present, subnets=first.subnets, interface=interface)
+
+
+def _retirable(members: Sequence[str], dead: frozenset[str]) -> frozenset[str]:
+    """The dead, where those that are left can settle the change: a majority of the members now."""
+    gone = dead.intersection(members)
+    return gone if len(members) - len(gone) >= majority(len(members)) else frozenset()
 
 
 def _heard(node: str, members: Sequence[str], here: Mapping[str, Attachment]) -> bool:

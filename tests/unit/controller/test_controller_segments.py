@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import msgspec
 
+from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.registration import Attachment
 from lbprovider.api.resources import ALLOCATIONS, LEASES, SEGMENTS
-from lbprovider.api.segment import MemberList, Segment
+from lbprovider.api.segment import MemberList, Segment, SegmentSpec
 from tests.fakes.api_server import Call
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 
 LAN = "192.0.2.0-24"
+SUBNETS = ("192.0.2.0/24",)
 
 
-def condition(segment: Segment) -> tuple[str, str]:
-    (found,) = [one for one in segment.status.conditions if one.type == "NodesUnheard"]
+def condition(segment: Segment, kind: str = "NodesUnheard") -> tuple[str, str]:
+    (found,) = [one for one in segment.status.conditions if one.type == kind]
     return found.status, found.reason
 
 
@@ -162,5 +164,54 @@ def test_addresses_are_spread_evenly_and_stay_until_their_nodes_are_gone() -> No
             lost = {key for key, found in before.items() if "node-4" not in found}
             assert lost
             assert nodes() == before | dict.fromkeys(lost, ("node-4",))
+
+    run(story)
+
+
+def test_a_member_that_nobody_hears_for_half_a_minute_is_taken_off_the_list() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        world.advertisement()
+        lists = (MemberList(members=("node-1", "node-2", "node-3"), need=2),)
+        world.api.write(
+            SEGMENTS, Segment(metadata=ObjectMeta(name=LAN), spec=SegmentSpec(subnets=SUBNETS, version=7, lists=lists))
+        )
+        world.speaker("node-1", "node-2", "node-3")
+        world.speaker("node-2", "node-1", "node-3")
+        world.speaker("node-3", "node-1", "node-2")
+        async with world.controller():
+            await settle(5)
+            world.speaker("node-1", "node-2")
+            world.speaker("node-2", "node-1")  # node-3's Lease stays as it was
+            await settle(25)
+            assert segment(world).spec.version == 7
+            world.speaker("node-1", "node-2")
+            world.speaker("node-2", "node-1")
+            await settle(15)
+            assert segment(world).spec.version == 8
+            assert segment(world).spec.lists[-1] == MemberList(members=("node-1", "node-2"), need=2)
+
+    run(story)
+
+
+def test_serving_without_a_quorum_is_said() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        world.advertisement()
+        lists = (MemberList(members=("node-1",), need=1, last_resort=True),)
+        world.api.write(
+            SEGMENTS, Segment(metadata=ObjectMeta(name=LAN), spec=SegmentSpec(subnets=SUBNETS, version=7, lists=lists))
+        )
+        world.speaker("node-1")
+        async with world.controller():
+            await settle(5)
+            assert condition(segment(world), "ServingWithoutQuorum") == ("True", "QuorumLost")
+            said = [event for event in world.events() if event.reason == "QuorumLost"]
+            assert [(event.type, event.count) for event in said] == [("Warning", 1)]
+            world.speaker("node-1", "node-2")
+            world.speaker("node-2", "node-1")
+            await settle(5)
+            assert segment(world).spec.lists[-1] == MemberList(members=("node-1", "node-2"), need=2)
+            assert condition(segment(world), "ServingWithoutQuorum") == ("False", "Quorum")
 
     run(story)

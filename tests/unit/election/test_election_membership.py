@@ -6,7 +6,7 @@ import pytest
 
 from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import MemberList, SegmentSpec
-from lbprovider.election.membership import Plan, Why, next_segment
+from lbprovider.election.membership import Plan, Why, next_segment, unheard_members
 
 LAN = "192.0.2.0-24"
 SUBNETS = ("192.0.2.0/24",)
@@ -139,3 +139,36 @@ def test_the_order_of_the_speakers_does_not_matter() -> None:
     shuffled = dict(reversed(hears.items()))
     assert plan(None, hears) == plan(None, shuffled)
     assert plan(segment(members("a")), hears) == plan(segment(members("a")), shuffled)
+
+
+@pytest.mark.parametrize(
+    ("hears", "renewed", "missing"),
+    [
+        ({"a": "b", "b": "a", "c": ""}, "abc", "c"),  # its Lease doesn't save it
+        ({"a": "bc", "b": "a", "c": "ab"}, "ab", ""),  # cut from the API server, and alive
+        ({"a": "", "b": "c", "c": "b"}, "a", "abc"),  # what the dead registered is from before
+        ({"a": "b", "b": "a"}, "ab", "c"),  # gone with its Lease
+    ],
+)
+def test_a_member_is_judged_by_who_hears_it(hears: Mapping[str, str], renewed: str, missing: str) -> None:
+    found = unheard_members(LAN, segment(members("a", "b", "c")), registered(hears), renewed)
+    assert found == frozenset(missing)
+
+
+def test_the_dead_are_taken_off_the_list() -> None:
+    there = segment(members("a", "b", "c"))
+    made = next_segment(LAN, there, registered({"a": "b", "b": "a"}), frozenset("c"))
+    assert made.why is Why.RETIRED
+    assert made.spec == segment(members("a", "b", "c"), members("a", "b"), version=2)
+    assert made.message == f"Segment {LAN} removes c, which no member hears any more"
+
+
+def test_who_comes_and_who_goes_change_places_at_once() -> None:
+    there = segment(members("a", "b", "c"))
+    made = next_segment(LAN, there, registered({"a": "bd", "b": "ad", "d": "ab"}), frozenset("c"))
+    assert made.spec == segment(members("a", "b", "c"), members("a", "b", "d"), version=2)
+
+
+def test_nobody_is_taken_off_where_too_few_are_left_to_settle_it() -> None:
+    there = segment(members("a", "b", "c"))
+    assert next_segment(LAN, there, registered({"a": ""}), frozenset("bc")).spec is None
