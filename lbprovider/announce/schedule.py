@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from lbprovider.announce.pace import Pace
 from lbprovider.wire import arp, ndp
 
 _MS: Final = 1_000_000
@@ -17,10 +18,11 @@ Linux keeps an entry that it learnt less than that ago (neigh/default/locktime).
 REFRESH: Final = 600 * _SECOND
 """From then on: for those who keep an entry for hours and missed it all."""
 
-FRAMES_PER_SECOND: Final = 4_000
-"""As shipped: 1,000 addresses, two frames each, are told within half a second."""
-_BURSTS_PER_SECOND: Final = 16
-"""What may go in one call after a quiet time is this part of a second's frames: 250 as shipped, a step of few ms."""
+_FIRST: Final = 0
+"""The queues: the first announcement of an address, its defence, the repeats, the refresh."""
+_DEFENCE: Final = 1
+_REPEATS: Final = 2
+_REFRESH: Final = _REPEATS + len(REPEATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Announcement:
     address: bytes
     interface: str
     frame: bytes
+    is_probe: bool = False
+    """It asks whether somebody else has the address, and claims nothing."""
 
 
 def frames(address: bytes, mac: bytes) -> tuple[bytes, ...]:
@@ -54,26 +58,24 @@ class Schedule:
     """Announcements of what is ours, paced.
 
     Args:
-        per_second: frames a second over all interfaces, at least 1; few for switches with ARP inspection.
+        pace: says how many may go now; others may share it.
 
-    An address has one place in one queue, however often it is won, lost or announced again. Under load the first
-    announcements go out in the order of winning, and repeats that would come too late are left out, not made up for.
+    An address has one place in one queue, however often it is won, lost, defended or announced again. Under load the
+    first announcements go out in the order of winning, and repeats that would come too late are left out, not made up
+    for.
     """
 
-    def __init__(self, per_second: int = FRAMES_PER_SECOND) -> None:
-        self._interval = _SECOND // per_second
-        self._burst = max(2, per_second // _BURSTS_PER_SECOND)
-        # The token bucket as one number: when it was, or will be, empty.
-        self._empty_at = -self._burst * self._interval
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
         self._entries: dict[bytes, _Entry] = {}
-        # One queue for each announcement of an address: the first, the repeats, the refresh. Each is in order of time,
-        # for addresses pass through them one behind the other.
-        self._queues = tuple(OrderedDict[bytes, _Entry]() for _ in range(len(REPEATS) + 2))
+        # Each is in order of time, for addresses pass through them one behind the other. Who was defended comes back
+        # out of turn: its next repeat, seconds after that, may then wait for the one before it.
+        self._queues = tuple(OrderedDict[bytes, _Entry]() for _ in range(_REFRESH + 1))
 
     def won(self, address: bytes, interface: str, mac: bytes, now: int) -> None:
         """Announce a packed address from the beginning; also when its interface or hardware address changed."""
         self.lost(address)
-        self._entries[address] = self._queues[0][address] = _Entry(interface, mac, due=now)
+        self._entries[address] = self._queues[_FIRST][address] = _Entry(interface, mac, due=now)
 
     def lost(self, address: bytes) -> None:
         """Announce it no more; nothing happens if it never was."""
@@ -84,41 +86,49 @@ class Schedule:
     def again(self, interface: str, now: int) -> None:
         """Announce all of an interface from the beginning: its link is back, or this process was stopped (SIGCONT)."""
         for address, entry in self._entries.items():
-            if entry.interface == interface and entry.phase != 0:
-                self._move(address, entry, 0, now)
+            if entry.interface == interface and entry.phase != _FIRST:
+                self._move(address, entry, _FIRST, now)
 
-    def due(self, now: int) -> list[Announcement]:
-        """What to send now, in order, counted as sent; no more than a burst, less as the pace demands."""
-        self._empty_at = max(self._empty_at, now - self._burst * self._interval)
-        found: list[Announcement] = []
-        for queue in self._queues:
-            while queue:
-                address, entry = next(iter(queue.items()))
-                if entry.due > now:
-                    break
-                whole = frames(address, entry.mac)
-                spent = self._empty_at + len(whole) * self._interval
-                if spent > now:
-                    return found
-                self._empty_at = spent
-                found += (Announcement(address, entry.interface, frame) for frame in whole)
-                self._sent(address, entry, now)
-        return found
+    def defend(self, address: bytes, now: int) -> None:
+        """Announce a packed address once more, soon: another host claims it. Nothing happens if it is not ours."""
+        entry = self._entries.get(address)
+        if entry is not None and entry.phase not in (_FIRST, _DEFENCE):
+            self._move(address, entry, _DEFENCE, now)
+
+    def first(self, now: int) -> list[Announcement]:
+        """The first announcements that are to be sent now, in order of winning, counted as sent."""
+        return self._from(self._queues[_FIRST], now)
+
+    def rest(self, now: int) -> list[Announcement]:
+        """What else is to be sent now, in order, counted as sent: after all that is more urgent."""
+        return [each for queue in self._queues[_DEFENCE:] for each in self._from(queue, now)]
 
     def next_wake(self) -> int | None:
-        """When ``due`` will have something next; None while nothing is ours. Changes with every other call."""
+        """When there is something next; None while nothing is ours. Changes with every other call."""
         heads = [next(iter(queue.values())).due for queue in self._queues if queue]
-        # Two frames' worth: a burst is never less, an address never needs more.
-        return max(min(heads), self._empty_at + 2 * self._interval) if heads else None
+        return max(min(heads), self._pace.ready_at()) if heads else None
+
+    def _from(self, queue: OrderedDict[bytes, _Entry], now: int) -> list[Announcement]:
+        found: list[Announcement] = []
+        while queue:
+            address, entry = next(iter(queue.items()))
+            if entry.due > now:
+                break
+            whole = frames(address, entry.mac)
+            if not self._pace.take(len(whole), now):
+                break
+            found += (Announcement(address, entry.interface, frame) for frame in whole)
+            self._sent(address, entry, now)
+        return found
 
     def _sent(self, address: bytes, entry: _Entry, now: int) -> None:
-        if entry.phase == 0:
+        if entry.phase == _FIRST:
             entry.began = now
-        for phase, after in enumerate(REPEATS[entry.phase :], start=entry.phase + 1):
-            if entry.began + after > now:
+        for phase, after in enumerate(REPEATS, start=_REPEATS):
+            if phase > entry.phase and entry.began + after > now:
                 self._move(address, entry, phase, entry.began + after)
                 return
-        self._move(address, entry, len(REPEATS) + 1, now + REFRESH)
+        self._move(address, entry, _REFRESH, now + REFRESH)
 
     def _move(self, address: bytes, entry: _Entry, phase: int, due: int) -> None:
         del self._queues[entry.phase][address]

@@ -35,15 +35,27 @@ _ANCILLARY: Final = 0xFFFFF000  # SKF_AD_OFF: what the kernel knows of a packet 
 _PACKET_TYPE: Final = _ANCILLARY + 4
 _VLAN_TAG: Final = _ANCILLARY + 44
 _VLAN_ID: Final = 0x0FFF
-_NOT_FOR_US: Final = 3  # PACKET_OTHERHOST of if_packet.h; from there on: overheard, our own, looped back
+_TO_US: Final = 0  # PACKET_HOST of if_packet.h: to our own hardware address
+_NOT_FOR_US: Final = 3  # PACKET_OTHERHOST; from there on: overheard, our own, looped back
+
+# An id of 0 is a priority tag, which means the LAN itself (IEEE 802.1Q); any other belongs to another interface.
+_FOR_US: Final[tuple[Instruction, ...]] = (
+    (_LOAD_WORD, 0, 0, _PACKET_TYPE),
+    (_IF_AT_LEAST, 0, 1, _NOT_FOR_US),
+    _DROP,
+    (_LOAD_WORD, 0, 0, _VLAN_TAG),
+    (_AND, 0, 0, _VLAN_ID),
+    (_IF_EQUAL, 1, 0, 0),
+    _DROP,
+)
 
 _WORDS: Final = 1 << 32
 _FAR: Final = 0xFF
 """The farthest that a conditional jump reaches."""
 
-MAX_RANGES: Final = 128
-"""Ranges a program distinguishes. Two programs (the old one is still there while the new one comes) must fit into
-20 KiB, net.core.optmem_max of kernels before 6.7."""
+MAX_RANGES: Final = 96
+"""Ranges a program distinguishes, twice for ARP. Two programs (the old one is still there while the new one comes) must
+fit into 20 KiB, net.core.optmem_max of kernels before 6.7."""
 
 
 def ranges(words: Iterable[int], limit: int = MAX_RANGES) -> tuple[Range, ...]:
@@ -68,17 +80,60 @@ def ranges(words: Iterable[int], limit: int = MAX_RANGES) -> tuple[Range, ...]:
     return tuple((first, last) for first, last in covered)
 
 
-def arp_requests(words: Iterable[int]) -> tuple[Instruction, ...]:
-    """Keeps ARP requests for these IPv4 addresses, sent to us or to all, in no VLAN."""
-    return _question(words, ((_LOAD_HALF, 12, 0x0806), (_LOAD_HALF, 20, 1)), target=38)
+def arp_packets(words: Iterable[int]) -> tuple[Instruction, ...]:
+    """Keeps of what is sent to us or to all, in no VLAN, the ARP packets that concern these IPv4 addresses.
 
-
-def solicitations(words: Iterable[int]) -> tuple[Instruction, ...]:
-    """Keeps Neighbor Solicitations for IPv6 addresses that end in these words, sent to us or a group, in no VLAN.
-
-    ICMPv6 type 135 right behind the IPv6 header: RFC 4861 has no extension header there that anybody sends.
+    Those are requests for one of them, packets whose sender says that it has one (RFC 5227 section 2.4), and replies
+    to us alone: answers to our own questions, whoever gives them.
     """
-    return _question(words, ((_LOAD_HALF, 12, 0x86DD), (_LOAD_BYTE, 20, 58), (_LOAD_BYTE, 54, 135)), target=74)
+    search = _member_of(words)
+    return (
+        *_FOR_US,
+        (_LOAD_HALF, 0, 0, 12),
+        (_IF_EQUAL, 1, 0, 0x0806),
+        _DROP,
+        (_LOAD_HALF, 0, 0, 20),  # operation
+        (_IF_EQUAL, 6, 0, 1),
+        (_IF_EQUAL, 1, 0, 2),
+        _DROP,
+        (_LOAD_WORD, 0, 0, _PACKET_TYPE),
+        (_IF_EQUAL, 0, 1, _TO_US),
+        _KEEP,
+        (_GOTO, 0, 0, 1 + len(search)),  # a reply to all: what its sender says of itself counts
+        (_LOAD_WORD, 0, 0, 38),  # target
+        *search,
+        (_LOAD_WORD, 0, 0, 28),  # sender
+        *search,
+        _DROP,
+    )
+
+
+def neighbour_discovery(words: Iterable[int]) -> tuple[Instruction, ...]:
+    """Keeps of what is sent to us or a group, in no VLAN, what concerns IPv6 addresses that end in these words.
+
+    Those are Neighbor Solicitations and Advertisements with one of them as target, and advertisements to us alone:
+    answers to our own questions. The message is right behind the IPv6 header: RFC 4861 has no extension header there
+    that anybody sends.
+    """
+    return (
+        *_FOR_US,
+        (_LOAD_HALF, 0, 0, 12),
+        (_IF_EQUAL, 1, 0, 0x86DD),
+        _DROP,
+        (_LOAD_BYTE, 0, 0, 20),  # next header
+        (_IF_EQUAL, 1, 0, 58),
+        _DROP,
+        (_LOAD_BYTE, 0, 0, 54),  # ICMPv6 type
+        (_IF_EQUAL, 5, 0, 135),
+        (_IF_EQUAL, 1, 0, 136),
+        _DROP,
+        (_LOAD_WORD, 0, 0, _PACKET_TYPE),
+        (_IF_EQUAL, 0, 1, _TO_US),
+        _KEEP,
+        (_LOAD_WORD, 0, 0, 74),  # target
+        *_member_of(words),
+        _DROP,
+    )
 
 
 def netlink_events() -> tuple[Instruction, ...]:
@@ -107,24 +162,12 @@ def _as_loaded(number: int) -> int:
     return int.from_bytes(number.to_bytes(2, sys.byteorder), "big")
 
 
-def _question(
-    words: Iterable[int], is_question: Sequence[tuple[int, int, int]], target: int
-) -> tuple[Instruction, ...]:
-    # An id of 0 is a priority tag, which means the LAN itself (IEEE 802.1Q); any other belongs to another interface.
-    checks: list[Instruction] = [
-        (_LOAD_WORD, 0, 0, _PACKET_TYPE),
-        (_IF_AT_LEAST, 0, 1, _NOT_FOR_US),
-        _DROP,
-        (_LOAD_WORD, 0, 0, _VLAN_TAG),
-        (_AND, 0, 0, _VLAN_ID),
-        (_IF_EQUAL, 1, 0, 0),
-        _DROP,
-    ]
-    for load, offset, value in is_question:
-        checks += [(load, 0, 0, offset), (_IF_EQUAL, 1, 0, value), _DROP]
+def _member_of(words: Iterable[int]) -> tuple[Instruction, ...]:
+    """Keeps a packet whose loaded word is one of these; goes on behind if not."""
     # A word is in a range iff the number of edges at or below it is odd.
     edges = [edge for first, last in ranges(words) for edge in (first, last + 1) if edge < _WORDS]
-    return (*checks, (_LOAD_WORD, 0, 0, target), *_search(edges, inside=False))
+    found = _search(edges, inside=False)
+    return tuple((_GOTO, 0, 0, len(found) - 1 - at) if each is _DROP else each for at, each in enumerate(found))
 
 
 def _search(edges: Sequence[int], *, inside: bool) -> list[Instruction]:

@@ -16,21 +16,22 @@ from lbprovider.net.device import check_present, is_present, label
 from lbprovider.net.links import Link
 
 Answer = Callable[[memoryview], bytes | None]
-"""Gets each question as a view that is valid only during the call; what it returns is sent at once."""
+"""Gets each frame as a view that is valid only during the call; what it returns is sent at once."""
 
 
 class Packets(Protocol):
-    """ARP requests and Neighbor Solicitations of one interface, and a way to send frames on it.
+    """ARP and Neighbor Discovery of one interface, as far as they concern us, and a way to send frames on it.
 
-    A question gets here only if it was sent to us or to all (never what a promiscuous interface overhears, nor
-    another VLAN's), and, as far as the kernel's filter can tell, asks for an address that was named in ``listen``.
+    A frame gets here only if it was sent to us or to all (never what a promiscuous interface overhears, nor another
+    VLAN's), and, as far as the kernel's filter can tell, asks for an address that was named in ``listen``, says that
+    its sender has one, or answers a question of this node.
     """
 
     def listen(self, addresses: Collection[bytes]) -> None:
-        """Ask the kernel for questions about these addresses (packed, both families) and no others.
+        """Ask the kernel for what is asked and said about these addresses (packed, both families) and no others.
 
         Replaces the former ones at once; none until called. Name every address that may become ours, so that
-        winning one needs nothing of the kernel. Other addresses may still get through: the answerer decides.
+        winning one needs nothing of the kernel. Other frames may still get through: who gets them decides.
 
         Raises:
             HostError: the kernel has no room for the filter; the former one stays.
@@ -47,7 +48,7 @@ class Packets(Protocol):
         ...
 
     def close(self) -> None:
-        """No more questions, no more frames. May be called twice."""
+        """No more frames, in or out. May be called twice."""
         ...
 
 
@@ -62,12 +63,12 @@ _ARP: Final = 0x0806  # if_ether.h
 _IPV6: Final = 0x86DD
 _IPV4_LENGTH: Final = 4
 _PROGRAMS: Final[Mapping[int, Callable[[Iterable[int]], tuple[filters.Instruction, ...]]]] = MappingProxyType(
-    {_ARP: filters.arp_requests, _IPV6: filters.solicitations}
+    {_ARP: filters.arp_packets, _IPV6: filters.neighbour_discovery}
 )
 _LONGEST: Final = 2048
-"""Bytes read of a frame; no question is longer."""
+"""Bytes read of a frame; none that matters is longer."""
 _BATCH: Final = 128
-"""Questions answered in one wake-up, about a millisecond's worth; the rest waits for the next."""
+"""Frames handled in one wake-up, about a millisecond's worth; the rest waits for the next."""
 _RECEIVE_BUFFER: Final = 1 << 20
 """Bytes asked for, so that a burst survives a busy processor; the kernel gives at most net.core.rmem_max."""
 
@@ -77,7 +78,7 @@ class KernelPackets:
 
     Args:
         link: where.
-        answer: called for each question.
+        answer: called for each frame.
         gone: called once if the interface is taken away.
 
     Raises:

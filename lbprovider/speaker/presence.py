@@ -6,6 +6,7 @@ who owns; nothing here does.
 
 from __future__ import annotations
 
+from lbprovider.announce.pace import Pace
 from lbprovider.announce.responder import MayAnswer, Responder
 from lbprovider.announce.schedule import Announcement, Schedule
 from lbprovider.election.outcome import Lost, Won
@@ -27,7 +28,8 @@ class Presence:
         self._name = name
         self._link: Link | None = None
         self._held: set[bytes] = set()
-        self._schedule = Schedule()
+        self._pace = Pace()
+        self._schedule = Schedule(self._pace)
         self.responder = Responder(may_answer)
         self.counts = Counts(self.responder)
 
@@ -71,7 +73,10 @@ class Presence:
 
     def due(self, now: int) -> list[Announcement]:
         """What to send now, in order; each only if ``may_answer`` still says yes right before it is sent."""
-        return self._schedule.due(now) if self._link is not None else []
+        if self._link is None:
+            return []
+        self._pace.begin(now)
+        return self._schedule.first(now) + self._schedule.rest(now)
 
     def next_wake(self) -> int | None:
         """When ``due`` will have something next; None while there is nothing to wait for."""

@@ -92,3 +92,11 @@ def gratuitous_reply(address: bytes, mac: bytes) -> bytes:
 def probe(address: bytes, mac: bytes) -> bytes:
     """Ask whether anybody has ``address``, without claiming it (RFC 5227 section 2.1.1)."""
     return FRAME.pack(ethernet.BROADCAST, mac, ethernet.ARP, REQUEST_HEAD, mac, UNSPECIFIED, NOBODY, address)
+
+
+def request(address: bytes, mac: bytes, sender: bytes, to_mac: bytes = ethernet.BROADCAST) -> bytes:
+    """Ask who has ``address`` as the host ``sender`` at ``mac``; to one host where its hardware address is known.
+
+    A known host is asked as RFC 1122 section 2.3.2.1 (2) polls one: nobody else is disturbed.
+    """
+    return FRAME.pack(to_mac, mac, ethernet.ARP, REQUEST_HEAD, mac, sender, NOBODY, address)

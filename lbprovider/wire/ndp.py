@@ -57,6 +57,20 @@ class Solicitation:
     destination: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """A Neighbor Advertisement that RFC 4861 section 7.1.2 calls valid."""
+
+    target: bytes
+    """Packed IPv6 address that is advertised."""
+    target_mac: bytes | None
+    """From the target link-layer option; None without one."""
+    flags: int
+    """SOLICITED, OVERRIDE, and whatever else is set."""
+    source: bytes
+    """Hardware address in the Ethernet header."""
+
+
 def solicited_node(address: bytes) -> bytes:
     """The multicast group that an address listens on (RFC 4291 section 2.7.1), packed."""
     return _SOLICITED_NODE + address[-3:]
@@ -82,26 +96,8 @@ def parse_solicitation(frame: bytes | memoryview) -> Solicitation:
         WireError: ``Truncated``, ``VlanTagged``, ``NotSolicitation`` (another type, or extension headers before
             it), ``HopLimit``, ``Checksum``, or ``Malformed`` (the other rules of RFC 4861 section 7.1.1).
     """
-    if ethernet.ethertype(frame) != ethernet.IPV6:
-        raise WireError("NotSolicitation")
-    if len(frame) < FRAME.size:
-        raise WireError("Truncated")
-    to_mac, from_mac, _, first, length, following, hops, sender, receiver, kind, code, _, _, target = FRAME.unpack_from(
-        frame
-    )
-    if first >> 28 != 6 or following != ICMPV6 or kind != SOLICITATION:  # noqa: PLR2004  (IP version 6)
-        raise WireError("NotSolicitation")
-    if hops != HOP_LIMIT:
-        raise WireError("HopLimit")
-    if not _HEADER <= length <= len(frame) - MESSAGE:
-        raise WireError("Truncated")
-    message = bytes(frame[MESSAGE : MESSAGE + length])
-    if checksum(sender, receiver, message) != 0:
-        raise WireError("Checksum")
-    sender_mac = None
-    for option, value in _options(message):
-        if option == _SOURCE_LINK_LAYER and sender_mac is None:
-            sender_mac = value[:6]
+    to_mac, from_mac, sender, receiver, code, _, target, message = _read(frame, SOLICITATION, "NotSolicitation")
+    sender_mac = _link_layer(message, _SOURCE_LINK_LAYER)
     for_detection = sender == UNSPECIFIED
     if (
         code != 0
@@ -111,6 +107,57 @@ def parse_solicitation(frame: bytes | memoryview) -> Solicitation:
     ):
         raise WireError("Malformed")
     return Solicitation(target, sender, receiver, sender_mac, from_mac, to_mac)
+
+
+def parse_advertisement(frame: bytes | memoryview) -> Advertisement:
+    """Read and check a frame; what follows the IPv6 payload is padding.
+
+    Raises:
+        WireError: ``Truncated``, ``VlanTagged``, ``NotAdvertisement`` (another type, or extension headers before
+            it), ``HopLimit``, ``Checksum``, or ``Malformed`` (the other rules of RFC 4861 section 7.1.2).
+    """
+    _, from_mac, sender, receiver, code, flags, target, message = _read(frame, ADVERTISEMENT, "NotAdvertisement")
+    target_mac = _link_layer(message, _TARGET_LINK_LAYER)
+    if (
+        code != 0
+        or target[0] == ALL_NODES[0]
+        or sender[0] == ALL_NODES[0]
+        or (flags & SOLICITED and receiver[0] == ALL_NODES[0])
+    ):
+        raise WireError("Malformed")
+    return Advertisement(target, target_mac, flags, from_mac)
+
+
+def _read(
+    frame: bytes | memoryview, wanted: int, otherwise: str
+) -> tuple[bytes, bytes, bytes, bytes, int, int, bytes, bytes]:
+    """What both messages have in common: hardware addresses, addresses, code, flags, target, and the whole message."""
+    if ethernet.ethertype(frame) != ethernet.IPV6:
+        raise WireError(otherwise)
+    if len(frame) < FRAME.size:
+        raise WireError("Truncated")
+    to_mac, from_mac, _, first, length, following, hops, sender, receiver, kind, code, _, flags, target = (
+        FRAME.unpack_from(frame)
+    )
+    if first >> 28 != 6 or following != ICMPV6 or kind != wanted:  # noqa: PLR2004  (IP version 6)
+        raise WireError(otherwise)
+    if hops != HOP_LIMIT:
+        raise WireError("HopLimit")
+    if not _HEADER <= length <= len(frame) - MESSAGE:
+        raise WireError("Truncated")
+    message = bytes(frame[MESSAGE : MESSAGE + length])
+    if checksum(sender, receiver, message) != 0:
+        raise WireError("Checksum")
+    return to_mac, from_mac, sender, receiver, code, flags, target, message
+
+
+def _link_layer(message: bytes, wanted: int) -> bytes | None:
+    """The first link-layer address of a kind among the options; all of them are checked."""
+    found = None
+    for option, value in _options(message):
+        if option == wanted and found is None:
+            found = value[:6]
+    return found
 
 
 def _options(message: bytes) -> Iterator[tuple[int, bytes]]:
@@ -140,7 +187,33 @@ def unsolicited(target: bytes, mac: bytes) -> bytes:
 
 def _advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, flags: int) -> bytes:
     option = _LINK_LAYER_OPTION.pack(_TARGET_LINK_LAYER, 1, mac)
+    return _message(ADVERTISEMENT, flags, target, option, sender=target, mac=mac, to=to, to_mac=to_mac)
+
+
+def _message(
+    kind: int, flags: int, target: bytes, option: bytes, *, sender: bytes, mac: bytes, to: bytes, to_mac: bytes
+) -> bytes:
     length = _HEADER + len(option)
-    header = (to_mac, mac, ethernet.IPV6, 0x6000_0000, length, ICMPV6, HOP_LIMIT, target, to, ADVERTISEMENT, 0)
+    header = (to_mac, mac, ethernet.IPV6, 0x6000_0000, length, ICMPV6, HOP_LIMIT, sender, to, kind, 0)
     bare = FRAME.pack(*header, 0, flags, target) + option
-    return FRAME.pack(*header, checksum(target, to, bare[MESSAGE:]), flags, target) + option
+    return FRAME.pack(*header, checksum(sender, to, bare[MESSAGE:]), flags, target) + option
+
+
+def probe(target: bytes, mac: bytes) -> bytes:
+    """Ask whether anybody has ``target``, without claiming it (RFC 4862 section 5.4.2)."""
+    group = solicited_node(target)
+    return _solicitation(target, mac, UNSPECIFIED, group, group_mac(group))
+
+
+def solicitation(target: bytes, mac: bytes, sender: bytes, to_mac: bytes | None = None) -> bytes:
+    """Ask who has ``target`` as the host ``sender`` at ``mac``; to one host where its hardware address is known."""
+    if to_mac is not None:  # RFC 4861 section 7.2.2: to see whether a known one is still there
+        return _solicitation(target, mac, sender, target, to_mac)
+    group = solicited_node(target)
+    return _solicitation(target, mac, sender, group, group_mac(group))
+
+
+def _solicitation(target: bytes, mac: bytes, sender: bytes, to: bytes, to_mac: bytes) -> bytes:
+    # RFC 4861 section 4.3: no option where there is no sender.
+    option = b"" if sender == UNSPECIFIED else _LINK_LAYER_OPTION.pack(_SOURCE_LINK_LAYER, 1, mac)
+    return _message(SOLICITATION, 0, target, option, sender=sender, mac=mac, to=to, to_mac=to_mac)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -79,7 +80,7 @@ class FakeLan:
             if link is None or not link.usable or not self.passes(frame[6:12], link.mac):
                 continue
             for_it = frame[6:12] != link.mac and (frame[0] & 1 or frame[:6] == link.mac)
-            if for_it and _asked(frame) in each.listening:
+            if for_it and _concerns(frame, each.listening):
                 asyncio.get_running_loop().call_soon(each.deliver, frame)
 
 
@@ -147,16 +148,19 @@ class FakePackets:
                 self.send(reply)
 
 
-def _asked(frame: bytes) -> bytes | None:
-    try:
-        return ndp.parse_solicitation(frame).target
-    except WireError:
-        pass
-    try:
+def _concerns(frame: bytes, listening: Collection[bytes]) -> bool:
+    """As ``net.filters`` have it: what is asked or said of these addresses, and answers to one alone."""
+    with suppress(WireError):
+        return ndp.parse_solicitation(frame).target in listening
+    with suppress(WireError):
+        return not frame[0] & 1 or ndp.parse_advertisement(frame).target in listening
+    with suppress(WireError):
         parsed = arp.parse(frame)
-    except WireError:
-        return None
-    return parsed.target if parsed.operation == arp.REQUEST else None
+        if parsed.operation == arp.REPLY and not frame[0] & 1:
+            return True
+        asked = parsed.operation == arp.REQUEST and parsed.target in listening
+        return asked or parsed.sender in listening
+    return False
 
 
 class FakeGroups:

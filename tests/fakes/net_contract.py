@@ -109,7 +109,8 @@ class NetContract:
             others = [
                 arp_request(bench, OTHER4),
                 solicitation(bench, OTHER6),
-                arp.gratuitous_reply(VIP4, bench.peer.mac),
+                arp.gratuitous_reply(OTHER4, bench.peer.mac),
+                ndp.unsolicited(OTHER6, bench.peer.mac),
             ]
             for each in questions:
                 bench.ask(each)
@@ -130,6 +131,39 @@ class NetContract:
             packets.close()
             packets.close()
             groups.close()
+            groups.close()
+
+        bench.run(scenario)
+
+    def test_what_others_say_of_listened_for_addresses_comes_in_and_what_they_answer_us(self, bench: Bench) -> None:
+        heard: list[bytes] = []
+        mac, peer4, peer6 = bench.peer.mac, bytes((192, 0, 2, 2)), ip_interface(PEER6).packed
+        claims = [
+            arp.gratuitous_request(VIP4, mac),
+            arp.gratuitous_reply(VIP4, mac),
+            arp.request(OTHER4, mac, VIP4),  # speaks as the address, and asks for another
+            arp.probe(VIP4, mac),
+            ndp.unsolicited(VIP6, mac),
+            ndp.probe(VIP6, mac),
+        ]
+        answers = [
+            arp.reply(peer4, mac, bytes((192, 0, 2, 1)), bench.ours.mac),
+            ndp.advertisement(peer6, mac, ip_interface(OURS6).packed, bench.ours.mac),
+        ]
+        others = [arp.gratuitous_reply(peer4, mac), arp.request(OTHER4, mac, peer4), ndp.unsolicited(peer6, mac)]
+
+        async def scenario() -> None:
+            packets = bench.open_packets(bench.ours, lambda frame: heard.append(bytes(frame)), lambda: None)
+            groups = bench.open_groups(bench.ours)
+            packets.listen([VIP4, VIP6])
+            groups.listen([VIP4, VIP6])
+            for each in [*others, *claims, *answers]:
+                bench.ask(each)
+            wanted = {*claims, *answers}
+            await until(lambda: wanted <= set(heard))
+            # Our own kernel and the peer's may resolve each other's addresses meanwhile: answers to us, as well.
+            assert not set(heard) & set(others)
+            packets.close()
             groups.close()
 
         bench.run(scenario)

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from scapy.layers.inet6 import ICMPv6ND_NA
 from scapy.layers.l2 import ARP, Ether
 
+from lbprovider.announce.pace import Pace
 from lbprovider.announce.schedule import REFRESH, REPEATS, Announcement, Schedule
 
 MS = 1_000_000
@@ -25,12 +26,18 @@ def vip(number: int) -> bytes:
 VIP6 = bytes.fromhex("20010db8000000000000000000000010")
 
 
+def due(schedule: Schedule, now: int) -> list[Announcement]:
+    """One round, as whoever shares the pace with nobody else has it."""
+    schedule._pace.begin(now)
+    return schedule.first(now) + schedule.rest(now)
+
+
 def run(schedule: Schedule, start: int, end: int) -> list[tuple[int, Announcement]]:
     """Everything that is announced from start to end, when the caller wakes exactly as told."""
     seen: list[tuple[int, Announcement]] = []
     now = start
     while now <= end:
-        seen += ((now, each) for each in schedule.due(now))
+        seen += ((now, each) for each in due(schedule, now))
         wake = schedule.next_wake()
         if wake is None:
             break
@@ -40,7 +47,7 @@ def run(schedule: Schedule, start: int, end: int) -> list[tuple[int, Announcemen
 
 
 def test_winning_an_ipv4_address_tells_both_forms_in_time() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(vip(1), "eth0", MAC, START)
     seen = run(schedule, START, START + 5 * SECOND)
     assert [each.address for _, each in seen] == [vip(1)] * 10
@@ -55,15 +62,15 @@ def test_winning_an_ipv4_address_tells_both_forms_in_time() -> None:
 
 
 def test_winning_an_ipv6_address_tells_all_nodes() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(VIP6, "eth0", MAC, START)
-    (first,) = schedule.due(START)
+    (first,) = due(schedule, START)
     seen = Ether(first.frame)
     assert (seen.dst, seen[ICMPv6ND_NA].S, seen[ICMPv6ND_NA].O) == ("33:33:00:00:00:01", 0, 1)
 
 
 def test_then_every_ten_minutes() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(VIP6, "eth0", MAC, START)
     times = [when for when, _ in run(schedule, START, START + 1801 * SECOND)]
     assert REFRESH == 600 * SECOND
@@ -72,19 +79,19 @@ def test_then_every_ten_minutes() -> None:
 
 
 def test_what_is_lost_is_never_told_again() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(vip(1), "eth0", MAC, START)
     schedule.won(vip(2), "eth0", MAC, START)
     schedule.lost(vip(2))
-    assert {each.address for each in schedule.due(START)} == {vip(1)}
+    assert {each.address for each in due(schedule, START)} == {vip(1)}
     schedule.lost(vip(1))
     schedule.lost(vip(1))
     assert schedule.next_wake() is None
-    assert schedule.due(START + 3600 * SECOND) == []
+    assert due(schedule, START + 3600 * SECOND) == []
 
 
 def test_a_link_that_returns_is_told_from_the_beginning_and_no_other() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     for number, interface in ((1, "eth0"), (2, "eth1"), (3, "eth0")):
         schedule.won(vip(number), interface, MAC, START)
     later = START + 60 * SECOND
@@ -96,7 +103,7 @@ def test_a_link_that_returns_is_told_from_the_beginning_and_no_other() -> None:
 
 
 def test_a_new_hardware_address_is_told_from_the_beginning() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(vip(1), "eth0", MAC, START)
     run(schedule, START, START + SECOND)
     schedule.won(vip(1), "eth0", OTHER_MAC, START + SECOND)
@@ -106,7 +113,7 @@ def test_a_new_hardware_address_is_told_from_the_beginning() -> None:
 
 
 def test_a_thousand_addresses_are_told_within_a_second_in_the_order_of_winning() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     for number in range(1000):
         schedule.won(vip(number), "eth0", MAC, START)
     seen = run(schedule, START, START + 10 * SECOND)
@@ -122,7 +129,7 @@ def test_a_thousand_addresses_are_told_within_a_second_in_the_order_of_winning()
 
 @pytest.mark.parametrize("per_second", [1, 15, 4000])
 def test_the_pace_is_kept(per_second: int) -> None:
-    schedule = Schedule(per_second)
+    schedule = Schedule(Pace(per_second))
     for number in range(1000):
         schedule.won(vip(number), "eth0", MAC, START)
     times = [when for when, _ in run(schedule, START, START + 4 * SECOND)]
@@ -130,16 +137,39 @@ def test_the_pace_is_kept(per_second: int) -> None:
     for window in range(START, START + 4 * SECOND, SECOND // 4):
         within = sum(window <= when < window + SECOND for when in times)
         assert within <= per_second + burst
-    assert len(schedule.due(START + 3600 * SECOND)) <= burst
+    assert len(due(schedule, START + 3600 * SECOND)) <= burst
 
 
 def test_repeats_that_come_too_late_are_left_out() -> None:
-    schedule = Schedule()
+    schedule = Schedule(Pace())
     schedule.won(vip(1), "eth0", MAC, START)
-    schedule.due(START)
-    assert len(schedule.due(START + 3 * SECOND)) == 2
-    assert schedule.due(START + 4 * SECOND) == []
+    due(schedule, START)
+    assert len(due(schedule, START + 3 * SECOND)) == 2
+    assert due(schedule, START + 4 * SECOND) == []
     assert schedule.next_wake() == START + REPEATS[-1]
+
+
+def test_a_defence_goes_before_repeats_and_after_first_announcements() -> None:
+    schedule = Schedule(Pace())
+    for number in (1, 2):
+        schedule.won(vip(number), "eth0", MAC, START)
+    due(schedule, START)
+    now = START + REPEATS[0]
+    schedule.won(vip(3), "eth0", MAC, now)
+    schedule.defend(vip(2), now)
+    schedule.defend(vip(3), now)  # it is about to be announced anyhow
+    schedule.defend(vip(9), now)
+    assert [each.address for each in due(schedule, now)][::2] == [vip(3), vip(2), vip(1)]
+
+
+def test_a_defence_is_one_announcement_and_the_repeats_go_on() -> None:
+    schedule = Schedule(Pace())
+    schedule.won(vip(1), "eth0", MAC, START)
+    due(schedule, START)
+    schedule.defend(vip(1), START + SECOND)
+    seen = run(schedule, START + SECOND, START + REFRESH + 5 * SECOND)
+    after = [when - START for when, _ in seen][::2]
+    assert after == [SECOND, *REPEATS[1:], REPEATS[-1] + REFRESH]
 
 
 class Random(RuleBasedStateMachine):
@@ -147,7 +177,7 @@ class Random(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.schedule = Schedule(per_second=100)
+        self.schedule = Schedule(Pace(100))
         self.now = START
         self.ours: dict[bytes, str] = {}
         self.told_since_winning: dict[bytes, int] = {}
@@ -162,6 +192,10 @@ class Random(RuleBasedStateMachine):
     def lose(self, number: int) -> None:
         self.schedule.lost(vip(number))
         self.ours.pop(vip(number), None)
+
+    @rule(number=st.integers(0, 9))
+    def defend(self, number: int) -> None:
+        self.schedule.defend(vip(number), self.now)
 
     @rule(interface=st.sampled_from(["eth0", "eth1"]))
     def link_returns(self, interface: str) -> None:
@@ -181,7 +215,7 @@ class Random(RuleBasedStateMachine):
         assert self.tell(), "woken for nothing"
 
     def tell(self) -> list[Announcement]:
-        told = self.schedule.due(self.now)
+        told = due(self.schedule, self.now)
         assert len(told) <= 6
         for each in told:
             assert self.ours[each.address] == each.interface

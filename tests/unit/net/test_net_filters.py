@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from lbprovider.net.filters import MAX_RANGES, Instruction, arp_requests, netlink_events, ranges, solicitations
+from lbprovider.net.filters import MAX_RANGES, Instruction, arp_packets, neighbour_discovery, netlink_events, ranges
 
 HOST, BROADCAST, MULTICAST, OTHER_HOST, OUTGOING = range(5)
 ANCILLARY = 0xFFFFF000
@@ -53,10 +53,18 @@ def arp(target: int = 0xC0000264, **fields: object) -> bytes:
     return bytes(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(**({"op": 1, "pdst": _dotted(target)} | fields)))
 
 
+def _arp_frame(asked: int, sender: int, operation: int = 1) -> bytes:
+    """As ``arp``, without scapy's half a millisecond."""
+    head = b"\xff" * 6 + bytes(6) + b"\x08\x06\0\x01\x08\0\x06\x04" + operation.to_bytes(2, "big")
+    return head + bytes(6) + sender.to_bytes(4, "big") + bytes(6) + asked.to_bytes(4, "big")
+
+
 def ns(target: int = 0x100, body: type[Packet] = ICMPv6ND_NS) -> bytes:
-    return bytes(
-        Ether(dst="33:33:ff:00:01:00") / IPv6(hlim=255) / body(tgt=f"2001:db8::{target >> 16:x}:{target & 0xFFFF:x}")
-    )
+    fields = {"tgt": f"2001:db8::{target >> 16:x}:{target & 0xFFFF:x}"} if body is not ICMPv6ND_RS else {}
+    return bytes(Ether(dst="33:33:ff:00:01:00") / IPv6(hlim=255) / body(**fields) / (b"" if fields else bytes(16)))
+
+
+NS, NA = ns(), ns(body=ICMPv6ND_NA)
 
 
 def _dotted(word: int) -> str:
@@ -66,10 +74,15 @@ def _dotted(word: int) -> str:
 @given(held=clustered, probe=words)
 def test_exactly_the_addresses_named_get_through(held: list[int], probe: int) -> None:
     beside = {word + step for word in held for step in (-1, 1) if 0 <= word + step < 1 << 32}
-    by_arp, by_ns = arp_requests(held), solicitations(held)
+    by_arp, by_nd = arp_packets(held), neighbour_discovery(held)
+    other = next(word for word in range(1 << 32) if word not in held)
     for word in {probe, 0, 0xFFFF_FFFF, *held, *beside}:
-        assert passes(by_arp, arp(0)[:38] + word.to_bytes(4, "big")) == (word in held)
-        assert passes(by_ns, ns(0)[:74] + word.to_bytes(4, "big")) == (word in held)
+        packed = word.to_bytes(4, "big")
+        assert passes(by_arp, _arp_frame(asked=word, sender=other)) == (word in held)
+        assert passes(by_arp, _arp_frame(asked=other, sender=word)) == (word in held)
+        assert passes(by_arp, _arp_frame(asked=other, sender=word, operation=2)) == (word in held)
+        assert passes(by_nd, NS[:74] + packed) == (word in held)
+        assert passes(by_nd, NA[:74] + packed) == (word in held)
 
 
 @given(held=st.sets(words, min_size=MAX_RANGES, max_size=600))
@@ -77,10 +90,10 @@ def test_too_many_still_all_get_through_and_the_program_stays_small(held: set[in
     covered = ranges(held)
     assert len(covered) <= MAX_RANGES
     assert all(any(first <= word <= last for first, last in covered) for word in held)
-    program = arp_requests(held)
+    program = max(arp_packets(held), neighbour_discovery(held), key=len)
     # Eight bytes each, twice (the old one is still attached), of 20 KiB.
     assert 2 * 8 * len(program) < 20_480 * 0.7
-    assert all(passes(program, arp(word)) for word in list(held)[:20])
+    assert all(passes(arp_packets(held), arp(word)) for word in list(held)[:20])
 
 
 def test_the_narrowest_gaps_are_given_up_first() -> None:
@@ -98,14 +111,20 @@ def test_the_narrowest_gaps_are_given_up_first() -> None:
         pytest.param(arp(), OUTGOING, 0, False, id="our own"),
         pytest.param(arp(), BROADCAST, 7, False, id="another VLAN"),
         pytest.param(arp(), BROADCAST, 0x6000, True, id="priority tag only"),
-        pytest.param(arp(op=2), BROADCAST, 0, False, id="reply"),
         pytest.param(arp(0xC0000265), BROADCAST, 0, False, id="foreign address"),
+        pytest.param(arp(op=2), BROADCAST, 0, False, id="reply of a foreign host to all"),
+        pytest.param(arp(op=2), HOST, 0, True, id="reply to us"),
+        pytest.param(arp(op=2), OTHER_HOST, 0, False, id="overheard reply"),
+        pytest.param(arp(op=2, psrc="192.0.2.100"), BROADCAST, 0, True, id="reply that claims ours"),
+        pytest.param(arp(op=1, psrc="192.0.2.100", pdst="192.0.2.1"), BROADCAST, 0, True, id="asks as ours"),
+        pytest.param(arp(op=1, psrc="192.0.2.9", pdst="192.0.2.1"), HOST, 0, False, id="asks us for another"),
+        pytest.param(arp(op=3), BROADCAST, 0, False, id="RARP"),
         pytest.param(ns(), MULTICAST, 0, False, id="IPv6"),
         pytest.param(arp()[:30], BROADCAST, 0, False, id="cut"),
     ],
 )
-def test_arp_requests_of_our_lan_get_through(frame: bytes, packet_type: int, vlan: int, through: bool) -> None:  # noqa: FBT001
-    assert passes(arp_requests([0xC0000264]), frame, packet_type, vlan) is through
+def test_arp_of_our_lan_gets_through(frame: bytes, packet_type: int, vlan: int, through: bool) -> None:  # noqa: FBT001
+    assert passes(arp_packets([0xC0000264]), frame, packet_type, vlan) is through
 
 
 @pytest.mark.parametrize(
@@ -115,13 +134,17 @@ def test_arp_requests_of_our_lan_get_through(frame: bytes, packet_type: int, vla
         pytest.param(ns(), HOST, True, id="unicast to us"),
         pytest.param(ns(), OTHER_HOST, False, id="overheard"),
         pytest.param(ns(0x101), MULTICAST, False, id="foreign address"),
-        pytest.param(ns(body=ICMPv6ND_NA), MULTICAST, False, id="advertisement"),
+        pytest.param(ns(body=ICMPv6ND_NA), MULTICAST, True, id="advertisement of ours"),
+        pytest.param(ns(0x101, ICMPv6ND_NA), MULTICAST, False, id="advertisement of another"),
+        pytest.param(ns(0x101, ICMPv6ND_NA), HOST, True, id="advertisement to us"),
+        pytest.param(ns(0x101), HOST, False, id="asks us for another"),
+        pytest.param(ns(body=ICMPv6ND_RS), MULTICAST, False, id="router solicitation"),
         pytest.param(bytes(Ether() / IPv6() / UDP() / (b"\x87" * 80)), HOST, False, id="UDP"),
         pytest.param(arp(), BROADCAST, False, id="ARP"),
     ],
 )
-def test_solicitations_of_our_lan_get_through(frame: bytes, packet_type: int, through: bool) -> None:  # noqa: FBT001
-    assert passes(solicitations([0x100]), frame, packet_type) is through
+def test_neighbour_discovery_of_our_lan_gets_through(frame: bytes, packet_type: int, through: bool) -> None:  # noqa: FBT001
+    assert passes(neighbour_discovery([0x100]), frame, packet_type) is through
 
 
 @pytest.mark.parametrize(

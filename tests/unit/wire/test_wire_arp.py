@@ -46,6 +46,18 @@ ips = st.binary(min_size=4, max_size=4)
             {"op": 1, "hwsrc": OURS_TEXT, "psrc": NO_ADDRESS, "hwdst": "00:00:00:00:00:00", "pdst": VIP_TEXT},
             id="probe",
         ),
+        pytest.param(
+            arp.request(VIP, OURS, bytes((192, 0, 2, 1))),
+            ANYBODY,
+            {"op": 1, "hwsrc": OURS_TEXT, "psrc": "192.0.2.1", "hwdst": "00:00:00:00:00:00", "pdst": VIP_TEXT},
+            id="question to all",
+        ),
+        pytest.param(
+            arp.request(VIP, OURS, bytes((192, 0, 2, 1)), bytes.fromhex("02aabbccdd02")),
+            "02:aa:bb:cc:dd:02",
+            {"op": 1, "hwsrc": OURS_TEXT, "psrc": "192.0.2.1", "hwdst": "00:00:00:00:00:00", "pdst": VIP_TEXT},
+            id="question to one",
+        ),
     ],
 )
 def test_what_we_build_means_what_it_should(frame: bytes, to: str, fields: dict[str, object]) -> None:

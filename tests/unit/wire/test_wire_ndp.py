@@ -30,7 +30,9 @@ GROUP, GROUP_MAC = "ff02::1:ff0b:c", "33:33:ff:0b:00:0c"
 macs = st.binary(min_size=6, max_size=6)
 ips = st.binary(min_size=16, max_size=16)
 
-OUTCOMES = {"read", "Truncated", "VlanTagged", "NotSolicitation", "HopLimit", "Checksum", "Malformed"}
+OUTCOMES = {
+    "read", "Truncated", "VlanTagged", "NotSolicitation", "NotAdvertisement", "HopLimit", "Checksum", "Malformed",
+}  # fmt: skip
 
 
 def asked(  # noqa: PLR0917
@@ -65,6 +67,78 @@ def test_what_we_build_means_what_it_should(frame: bytes, to: str, to_mac: str, 
     assert (told.R, told.S, told.O, told.tgt) == (0, solicited, 1, str(VIP))
     assert seen[ICMPv6NDOptDstLLAddr].lladdr == OURS_TEXT
     assert Raw not in seen
+
+
+@pytest.mark.parametrize(
+    ("frame", "source", "to", "to_mac", "option"),
+    [
+        pytest.param(ndp.probe(VIP.packed, OURS), "::", GROUP, GROUP_MAC, None, id="probe"),
+        pytest.param(
+            ndp.solicitation(VIP.packed, OURS, ASKER.packed), str(ASKER), GROUP, GROUP_MAC, OURS_TEXT, id="to all"
+        ),
+        pytest.param(
+            ndp.solicitation(VIP.packed, OURS, ASKER.packed, PEER),
+            str(ASKER),
+            str(VIP),
+            PEER_TEXT,
+            OURS_TEXT,
+            id="to one",
+        ),
+    ],
+)
+def test_our_questions_mean_what_they_should(
+    frame: bytes, source: str, to: str, to_mac: str, option: str | None
+) -> None:
+    seen = Ether(frame)
+    assert (seen.src, seen.dst) == (OURS_TEXT, to_mac)
+    assert (seen[IPv6].src, seen[IPv6].dst, seen[IPv6].hlim) == (source, to, 255)
+    assert seen[ICMPv6ND_NS].tgt == str(VIP)
+    assert (seen[ICMPv6NDOptSrcLLAddr].lladdr if ICMPv6NDOptSrcLLAddr in seen else None) == option
+    assert ndp.parse_solicitation(frame).target == VIP.packed  # checksum included
+
+
+def told(body: Packet | None = None, to: str = "ff02::1", hops: int = 255, **option: str) -> bytes:
+    """An advertisement as scapy makes it."""
+    packet = Ether(src=PEER_TEXT) / IPv6(src=str(VIP), dst=to, hlim=hops)
+    packet /= body if body is not None else ICMPv6ND_NA(tgt=str(VIP), R=0, S=0, O=1)
+    return bytes(packet / ICMPv6NDOptDstLLAddr(**option) if option else packet)
+
+
+@pytest.mark.parametrize(
+    ("frame", "mac", "flags"),
+    [
+        pytest.param(told(lladdr=OURS_TEXT), OURS, ndp.OVERRIDE, id="unsolicited"),
+        pytest.param(told(), None, ndp.OVERRIDE, id="no option"),
+        pytest.param(
+            told(ICMPv6ND_NA(tgt=str(VIP), R=1, S=1, O=0), str(ASKER), lladdr=OURS_TEXT),
+            OURS,
+            ndp.SOLICITED | 0x8000_0000,
+            id="a router's answer",
+        ),
+    ],
+)
+def test_advertisements_are_read(frame: bytes, mac: bytes | None, flags: int) -> None:
+    read = ndp.parse_advertisement(memoryview(frame))
+    assert (read.target, read.target_mac, read.flags, read.source) == (VIP.packed, mac, flags, PEER)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        pytest.param(told()[:77], "Truncated", id="cut"),
+        pytest.param(told(hops=64), "HopLimit", id="routed here"),
+        pytest.param(told()[:-1] + b"\xff", "Checksum", id="bit flipped"),
+        pytest.param(told(ICMPv6ND_NA(tgt=str(VIP), code=3)), "Malformed", id="code 3"),
+        pytest.param(told(ICMPv6ND_NA(tgt="ff02::5")), "Malformed", id="of a group"),
+        pytest.param(told(ICMPv6ND_NA(tgt=str(VIP), S=1)), "Malformed", id="an answer to all"),
+        pytest.param(WITH_OPTION, "NotAdvertisement", id="a solicitation"),
+        pytest.param(bytes(Ether() / Raw(bytes(60))), "NotAdvertisement", id="no IPv6"),
+    ],
+)
+def test_what_is_no_advertisement_is_named(frame: bytes, reason: str) -> None:
+    with pytest.raises(WireError) as caught:
+        ndp.parse_advertisement(frame)
+    assert caught.value.reason == reason
 
 
 @given(target=ips, mac=macs, to=ips, to_mac=macs)
@@ -155,6 +229,7 @@ def test_nothing_but_a_wire_error_ever(junk: bytes, at: int, options: bytes) -> 
         _cut(WITH_OPTION, options),
     )
     assert {_read(frame) for frame in frames} <= OUTCOMES
+    assert {_read_told(frame[:54] + b"\x88" + frame[55:]) for frame in frames} <= OUTCOMES
 
 
 @pytest.mark.parametrize("layer", [ICMPv6ND_NS, ICMPv6ND_NA, ICMPv6NDOptSrcLLAddr, IPv6ExtHdrHopByHop])
@@ -164,7 +239,7 @@ def test_scapys_random_frames_never_crash_us(layer: type[Packet], random: object
         patched.setattr("scapy.volatile.random", random)
         anything = bytes(Ether(src=PEER_TEXT, dst=GROUP_MAC) / fuzz(IPv6() / layer()))
         nearly = asked(body=fuzz(ICMPv6ND_NS()), option=fuzz(ICMPv6NDOptSrcLLAddr()))
-    assert {_read(anything), _read(nearly)} <= OUTCOMES
+    assert {_read(anything), _read(nearly), _read_told(anything)} <= OUTCOMES
 
 
 def _read(frame: bytes) -> str:
@@ -174,4 +249,14 @@ def _read(frame: bytes) -> str:
         return error.reason
     assert len(read.target) == len(read.sender) == 16
     assert read.sender_mac is None or len(read.sender_mac) == 6
+    return "read"
+
+
+def _read_told(frame: bytes) -> str:
+    try:
+        read = ndp.parse_advertisement(frame)
+    except WireError as error:
+        return error.reason
+    assert len(read.target) == 16
+    assert read.target_mac is None or len(read.target_mac) == 6
     return "read"
