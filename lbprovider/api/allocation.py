@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
+
 from lbprovider.api.core import ServicePort
 from lbprovider.api.meta import Condition, Object, Struct
 
 
 class ServiceClaim(Struct, frozen=True):
-    """A Service that holds the address. ``uid`` tells a Service from a later one of the same name."""
+    """A Service that holds the address. ``uid`` tells a Service from a later one of the same name.
+
+    ``external_traffic_policy`` is here for the speakers, which watch no Services.
+    """
 
     namespace: str
     name: str
     uid: str
     ports: tuple[ServicePort, ...] = ()
+    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
 
     @property
     def key(self) -> str:
@@ -26,7 +34,9 @@ class IPAllocationSpec(Struct, frozen=True):
     ``address`` is the one that the object is named after. ``segment`` names the LAN that announces it, empty while
     none fits. ``sharing_key`` and ``backend_key`` are empty where the address is not shared. ``nodes`` are the (at
     most 3) preferred ones, best first; rendezvous hashing ranks the rest. Without ``services`` the address cools
-    down since ``released_at`` (RFC 3339).
+    down since ``released_at`` (RFC 3339). ``advertisements`` are the L2Advertisements of the pool whose
+    ``serviceSelectors`` select one of the Services, or that have none; None where none of the pool's has any: which
+    Services they select is decided where Services are seen, so that speakers need neither them nor their labels.
     """
 
     address: str
@@ -36,6 +46,7 @@ class IPAllocationSpec(Struct, frozen=True):
     sharing_key: str = ""
     backend_key: str = ""
     nodes: tuple[str, ...] = ()
+    advertisements: tuple[str, ...] | None = None
     released_at: str = ""
     adopted: bool = False
     set_aside_at: str = ""

@@ -117,6 +117,26 @@ class Lease(Object, frozen=True):
     spec: LeaseSpec = LeaseSpec()
 
 
+class EndpointConditions(Struct, frozen=True):
+    """What an endpoint is able to. Unset: ``ready`` means True; ``serving`` then is as ``ready`` (discovery/v1)."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+
+
+class Endpoint(Struct, frozen=True):
+    """One endpoint of a Service; whoever makes slices by hand may leave the node out."""
+
+    node_name: str | None = None
+    conditions: EndpointConditions = EndpointConditions()
+
+
+class EndpointSlice(Object, frozen=True):
+    """A discovery.k8s.io/v1 EndpointSlice: some of a Service's endpoints; null where it has none."""
+
+    endpoints: tuple[Endpoint, ...] | None = None
+
+
 class Secret(Object, frozen=True):
     """A Secret; ``data`` values are base64."""
 

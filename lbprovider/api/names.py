@@ -33,6 +33,11 @@ TO_BE_DELETED_TAINT: Final = "ToBeDeletedByClusterAutoscaler"
 DRAIN_ANNOTATION: Final = f"{GROUP}/drain"
 """On a Node, whatever its value: its speaker hands its addresses on and takes none (``lbprovider drain``)."""
 
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
+"""On each EndpointSlice: the Service, in the slice's own namespace, that it is of."""
+HEADLESS_LABEL: Final = "service.kubernetes.io/headless"
+"""On EndpointSlices of Services without a cluster IP, which no load balancer is for; kube-proxy leaves them out too."""
+
 SPEAKER_LABEL: Final = "lbprovider.io/speaker"
 """On each speaker's Lease, with an empty value; the controller lists by it."""
 HEARTBEAT_SECRET: Final = "lbprovider-heartbeat"  # noqa: S105  (the Secret's name, not its value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from lbprovider.api.allocation import IPAllocation
-from lbprovider.api.core import Event, Lease, Namespace, Node, Secret, Service
+from lbprovider.api.core import EndpointSlice, Event, Lease, Namespace, Node, Secret, Service
 from lbprovider.api.meta import Object
 from lbprovider.api.names import API_VERSION
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
@@ -56,6 +56,9 @@ NODES: Final = Resource("v1", "Node", "nodes", namespaced=False, type=Node)
 SECRETS: Final = Resource("v1", "Secret", "secrets", namespaced=True, type=Secret)
 EVENTS: Final = Resource("v1", "Event", "events", namespaced=True, type=Event)
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases", namespaced=True, type=Lease)
+ENDPOINT_SLICES: Final = Resource(
+    "discovery.k8s.io/v1", "EndpointSlice", "endpointslices", namespaced=True, type=EndpointSlice
+)
 POOLS: Final = Resource(API_VERSION, "IPAddressPool", "ipaddresspools", namespaced=True, type=IPAddressPool)
 ADVERTISEMENTS: Final = Resource(
     API_VERSION, "L2Advertisement", "l2advertisements", namespaced=True, type=L2Advertisement

@@ -134,12 +134,15 @@ class Decisions:
         return None if namespace is None else request_of(service, namespace.metadata.labels)
 
     def _plan(self, request: Request, answer: Assigned) -> None:
-        nodes: tuple[str, ...] = ()
+        ledger = self._allocations.ledger
+        there = (ledger.get(grant.address) for grant in answer.grants)
+        # Of the address that it has, where it gets one of the other family.
+        nodes = next((spec.nodes for spec in there if spec is not None and spec.services and spec.nodes), ())
         for grant in answer.grants:
-            before = self._allocations.ledger.get(grant.address)
+            before = ledger.get(grant.address)
             spec = joined(before, request, grant.address, grant.pool)
             spec = self._places.place(spec, nodes, fresh=before is None or not before.services)
-            nodes = spec.nodes
+            nodes = spec.nodes or nodes
             self._allocations.plan(grant.address, spec)
 
     def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:

@@ -1,4 +1,4 @@
-"""On which LAN an address is announced, and which nodes should: ``segment`` and ``nodes`` of its IPAllocation.
+"""Where an address is announced: ``segment`` (LAN), ``advertisements`` and ``nodes`` of its IPAllocation's spec.
 
 An even spread with preferences first: the eligible nodes that are the first choice of the fewest addresses, as it is
 when the address is given. It never changes for a live address unless all of its nodes are gone: moving an address costs
@@ -49,20 +49,24 @@ class Placing:
     def place(self, spec: IPAllocationSpec, beside: tuple[str, ...] = (), *, fresh: bool) -> IPAllocationSpec:
         """Fills in the LAN where none is named, and nodes where the address is new there, or all of its nodes are gone.
 
+        Which L2Advertisements are for it is said each time: labels of Services and advertisements change.
+
         Args:
             spec: of the IPAllocation.
             beside: the nodes of the Service's other address: both families belong on one, where both can be.
             fresh: nobody has the address yet.
         """
-        applying = placement.applying(self._advertisements(), spec.pool, self._labels(spec))
+        labels = self._labels(spec)
+        applying = placement.applying(self._advertisements(), spec.pool, labels)
+        named = placement.named(self._advertisements(), spec.pool, labels)
         segment = spec.segment or self._segment(spec, applying)
         nodes = spec.nodes
         # While speakers arrive, the first of them would become everybody's first choice.
         if segment and (fresh or not spec.segment or self._deserted(spec)) and not self._speakers.arriving():
             nodes = self._nodes(spec, segment, applying, beside) or nodes
-        if (segment, nodes) == (spec.segment, spec.nodes):
+        if (segment, nodes, named) == (spec.segment, spec.nodes, spec.advertisements):
             return spec
-        return msgspec.structs.replace(spec, segment=segment, nodes=nodes)
+        return msgspec.structs.replace(spec, segment=segment, nodes=nodes, advertisements=named)
 
     def misplaced(self, spec: IPAllocationSpec) -> bool:
         """Whether a live address has no LAN, or none of its nodes any more, and there is something to be done."""
@@ -91,13 +95,14 @@ class Placing:
             for node in self._inventory.nodes.objects.values()
         }
         ranking = placement.place(ip_address(spec.address).packed, views.values()).ranking
-        if beside and set(beside) <= set(ranking):
-            return beside
 
         def load(name: str) -> tuple[bool, int, int]:
             return (not views[name].ready, -views[name].preference, self._loads.get(name, 0))
 
-        return tuple(sorted(ranking, key=load)[:PREFERRED])
+        # One of them that can't be here for a while is no reason to part the families.
+        both = tuple(name for name in beside if name in ranking)
+        rest = sorted((name for name in ranking if name not in both), key=load)
+        return (*both, *rest)[:PREFERRED]
 
     def _labels(self, spec: IPAllocationSpec) -> list[Mapping[str, str]]:
         services = self._inventory.services.objects

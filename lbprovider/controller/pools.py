@@ -173,12 +173,6 @@ class Pools:
             said = (False, "PoolMissing", f"There is no IPAddressPool {some(missing)}; make it, or take the name out.")
         elif not pools:
             said = (False, "SelectsNothing", "No IPAddressPool is selected, so nothing is announced by this.")
-        elif advertisement.spec.service_selectors:
-            said = (
-                False,
-                "ServiceSelectorsUnheeded",
-                "Speakers don't see Services' labels, so nothing is announced by this; take serviceSelectors out.",
-            )
         else:
             said = (True, "Ready", "")
         condition = _condition(advertisement, "Ready", *said)

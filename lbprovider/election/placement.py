@@ -1,5 +1,8 @@
 """Which nodes may announce an address, in which order they should, and on which LAN. DESIGN 5, SEMANTICS 1.
 
+A node is looked at in two steps: what it is to all addresses of a pool on a LAN (``NodeView``, ``screen``), and whether
+this one's Services can be served from it (``endpoints.Backends``). ``place`` does both, and says why for each node.
+
 Pure and the same everywhere: the order of the input doesn't matter, and hashing is blake2b, never Python's own.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -18,28 +21,35 @@ from lbprovider.api import names
 from lbprovider.api.core import Node
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec
 from lbprovider.api.registration import Attachment, Registration
+from lbprovider.election.endpoints import ANYWHERE, Backends
 
 
 class Reason(StrEnum):
     """Why a node may not announce an address."""
 
     NO_ADVERTISEMENT = "NoAdvertisement"  # no L2Advertisement is for this pool and Service
-    NODE_NOT_SELECTED = "NodeNotSelected"  # none of those selects the node
+    NODE_GONE = "NodeGone"  # its speaker's Lease is there yet, the Node is deleted
+    NODE_NOT_SELECTED = "NodeNotSelected"  # none of those L2Advertisements selects the node
+    DRAINING = "Draining"  # an admin takes its addresses away (lbprovider drain)
     NODE_EXCLUDED = "NodeExcluded"  # KEP-1143's label
     NODE_TO_BE_DELETED = "NodeToBeDeleted"  # the cluster autoscaler's taint
     NODE_NETWORK_UNAVAILABLE = "NodeNetworkUnavailable"  # the Node's condition
     SPEAKER_NOT_REGISTERED = "SpeakerNotRegistered"  # no speaker has ever registered from there
     NOT_ON_SEGMENT = "NotOnSegment"  # no interface of the node is on the LAN, up and with carrier
     INTERFACE_NOT_ADVERTISED = "InterfaceNotAdvertised"  # one is, but the L2Advertisements name others
+    NO_ENDPOINTS = "NoEndpoints"  # no endpoint of the address's Services can serve, on whatever node
+    NO_LOCAL_ENDPOINT = "NoLocalEndpoint"  # externalTrafficPolicy Local, and none on this node can
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """A node, as far as one address's placement looks at it.
+    """A node, as all addresses of one pool on one LAN see it.
 
     Args:
         name: the Node's name.
+        gone: there is no such Node any more.
         ready: its condition Ready; a node that is not ready ranks last, and may serve when nothing else can.
+        draining: it has the drain annotation.
         excluded: it has the exclude label, and that is heeded.
         to_be_deleted: it has the autoscaler's taint.
         network_unavailable: its condition NetworkUnavailable.
@@ -52,7 +62,9 @@ class NodeView:
     """
 
     name: str
+    gone: bool = False
     ready: bool = True
+    draining: bool = False
     excluded: bool = False
     to_be_deleted: bool = False
     network_unavailable: bool = False
@@ -66,7 +78,9 @@ class NodeView:
 
 _INELIGIBLE: Final[tuple[tuple[Reason, Callable[[NodeView], bool]], ...]] = (
     (Reason.NO_ADVERTISEMENT, lambda node: not node.advertised),
+    (Reason.NODE_GONE, lambda node: node.gone),
     (Reason.NODE_NOT_SELECTED, lambda node: not node.selected),
+    (Reason.DRAINING, lambda node: node.draining),
     (Reason.NODE_EXCLUDED, lambda node: node.excluded),
     (Reason.NODE_TO_BE_DELETED, lambda node: node.to_be_deleted),
     (Reason.NODE_NETWORK_UNAVAILABLE, lambda node: node.network_unavailable),
@@ -74,7 +88,16 @@ _INELIGIBLE: Final[tuple[tuple[Reason, Callable[[NodeView], bool]], ...]] = (
     (Reason.NOT_ON_SEGMENT, lambda node: not node.attached),
     (Reason.INTERFACE_NOT_ADVERTISED, lambda node: not node.interface_advertised),
 )
-"""The first that holds is the reason. What the admin decided comes before what the machine can't."""
+"""The first that holds is the reason. What the admin decided comes before what the machine can't, and that before what
+the Service lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """The nodes that may announce the addresses of a pool on a LAN, as far as those go, and why each other may not."""
+
+    eligible: tuple[NodeView, ...]
+    ineligible: Mapping[str, Reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +109,71 @@ class Placement:
 
 
 def why_not(node: NodeView) -> Reason | None:
-    """Why the node may not announce; None if it may."""
+    """Why the node may announce no address of the pool on the LAN; None if it may."""
     return next((reason for reason, holds in _INELIGIBLE if holds(node)), None)
 
 
-def place(address: bytes, nodes: Iterable[NodeView], preferred: Sequence[str] = ()) -> Placement:
+def screen(nodes: Iterable[NodeView]) -> Screened:
+    """Each node looked at once for all the addresses of a pool on a LAN."""
+    judged = [(node, why_not(node)) for node in nodes]
+    return Screened(
+        tuple(node for node, reason in judged if reason is None),
+        {node.name: reason for node, reason in judged if reason is not None},
+    )
+
+
+def place(
+    address: bytes,
+    nodes: Iterable[NodeView] | Screened,
+    preferred: Sequence[str] = (),
+    backends: Backends = ANYWHERE,
+    lot: bytes = b"",
+) -> Placement:
     """Who may announce ``address`` (packed), best first.
 
     Ready nodes before others; then those that the controller ``preferred`` (``spec.nodes``) in its order; then by
     preference; then by rendezvous hashing, so that a node that goes or comes moves only its own share of addresses.
+
+    Args:
+        address: packed.
+        nodes: all that there are, or what ``screen`` made of them.
+        preferred: the controller's choice; naming a node makes it no more eligible.
+        backends: from where the Services of the address can be served.
+        lot: the address that is hashed in the place of this one, so that both families of a Service rank alike.
     """
+    screened = nodes if isinstance(nodes, Screened) else screen(nodes)
+    eligible, lacking = _backed(screened.eligible, backends)
     place_of = {name: place for place, name in enumerate(preferred)}
     last = len(place_of)
-    eligible: list[NodeView] = []
-    ineligible: dict[str, Reason] = {}
-    for node in nodes:
-        reason = why_not(node)
-        if reason is None:
-            eligible.append(node)
-        else:
-            ineligible[node.name] = reason
+    hashed = lot or address
 
     def rank(node: NodeView) -> tuple[bool, int, int, int, str]:
-        score = _score(node.name, address)
-        return not node.ready, place_of.get(node.name, last), -node.preference, -score, node.name
+        return not node.ready, place_of.get(node.name, last), -node.preference, -_score(node.name, hashed), node.name
 
+    ineligible = {**screened.ineligible, **lacking} if lacking else screened.ineligible
     return Placement(tuple(node.name for node in sorted(eligible, key=rank)), ineligible)
+
+
+def _backed(eligible: Sequence[NodeView], backends: Backends) -> tuple[Sequence[NodeView], Mapping[str, Reason]]:
+    """Those from which the address can be served, and why not the others.
+
+    Endpoints that terminate count only while no node that may announce has a ready one (KEP-1669): so an address moves
+    while those of its owner serve yet, and not when they have ended.
+    """
+    if backends.anywhere:
+        return eligible, {}
+    if not backends.exist:
+        return (), dict.fromkeys((node.name for node in eligible), Reason.NO_ENDPOINTS)
+    ready = [node for node in eligible if node.name in backends.ready]
+    backed = ready or [node for node in eligible if node.name in backends.leaving]
+    here = {node.name for node in backed}
+    return backed, {node.name: Reason.NO_LOCAL_ENDPOINT for node in eligible if node.name not in here}
+
+
+def counts(placement: Placement) -> Mapping[Reason, int]:
+    """How many nodes may not announce for each reason, in the order of the reasons."""
+    found = Counter(placement.ineligible.values())
+    return {reason: found[reason] for reason in Reason if reason in found}
 
 
 def applying(
@@ -124,14 +186,46 @@ def applying(
         pool: the address's.
         services: the labels of each Service that holds the address.
     """
+    return tuple(one.spec for one in advertisements if pool in one.status.pools and _selects(one.spec, services))
+
+
+def named(
+    advertisements: Iterable[L2Advertisement], pool: str, services: Sequence[Mapping[str, str]]
+) -> tuple[str, ...] | None:
+    """``spec.advertisements`` of an IPAllocation: which of the pool's are for it, sorted, so that ``among`` finds them.
+
+    None where none of them selects Services: then all are, and nothing has to be written.
+    """
+    of_pool = [one for one in advertisements if pool in one.status.pools]
+    if not any(one.spec.service_selectors for one in of_pool):
+        return None
+    return tuple(sorted(one.metadata.name for one in of_pool if _selects(one.spec, services)))
+
+
+def among(
+    advertisements: Iterable[L2Advertisement], pool: str, chosen: Collection[str] | None
+) -> tuple[L2AdvertisementSpec, ...]:
+    """The advertisements that are for an address, for who doesn't see Services.
+
+    One that has only now come to select Services counts for all until the controller has said for which: an admin's
+    edit must not silence addresses for the time between the two.
+
+    Args:
+        advertisements: all of them.
+        pool: the address's.
+        chosen: its ``spec.advertisements``.
+    """
     return tuple(
         one.spec
         for one in advertisements
         if pool in one.status.pools
-        and (
-            not one.spec.service_selectors
-            or any(selector.matches(labels) for selector in one.spec.service_selectors for labels in services)
-        )
+        and (chosen is None or not one.spec.service_selectors or one.metadata.name in chosen)
+    )
+
+
+def _selects(spec: L2AdvertisementSpec, services: Sequence[Mapping[str, str]]) -> bool:
+    return not spec.service_selectors or any(
+        selector.matches(labels) for selector in spec.service_selectors for labels in services
     )
 
 
@@ -169,6 +263,7 @@ def view(
     return NodeView(
         name=node.metadata.name,
         ready=node.condition("Ready") == "True",
+        draining=names.DRAIN_ANNOTATION in node.metadata.annotations,
         excluded=heed_exclude_label and names.EXCLUDE_NODE_LABEL in labels,
         to_be_deleted=any(taint.key == names.TO_BE_DELETED_TAINT for taint in node.spec.taints),
         network_unavailable=node.condition("NetworkUnavailable") == "True",

@@ -40,6 +40,7 @@ class Request:
         sharing_key: ``allow-shared-ip``, or empty: then the address is its own.
         backend_key: equal for Services that may share an address, as far as backends are concerned.
         ports: of the Service.
+        local: its externalTrafficPolicy is Local.
         labels: of the Service; pools select by them.
         namespace_labels: of its namespace; pools select by them too.
         status: addresses in its own status, at most one a family: used only where it holds none of that family.
@@ -59,6 +60,7 @@ class Request:
     labels: Mapping[str, str]
     namespace_labels: Mapping[str, str]
     status: Mapping[Family, IPAddress]
+    local: bool = False
 
     @property
     def key(self) -> str:
@@ -73,7 +75,13 @@ class Request:
     @property
     def claim(self) -> ServiceClaim:
         """How it appears in the IPAllocation of its address."""
-        return ServiceClaim(namespace=self.namespace, name=self.name, uid=self.uid, ports=self.ports)
+        return ServiceClaim(
+            namespace=self.namespace,
+            name=self.name,
+            uid=self.uid,
+            ports=self.ports,
+            external_traffic_policy="Local" if self.local else "Cluster",
+        )
 
 
 def is_ours(service: Service, lb_class: str, *, default_class: bool) -> bool:
@@ -130,6 +138,7 @@ def request_of(service: Service, namespace_labels: Mapping[str, str]) -> Request
         labels=service.metadata.labels,
         namespace_labels=namespace_labels,
         status=_status(service, families),
+        local=service.spec.external_traffic_policy == "Local",
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Self, TypeVar
 
 from lbprovider.api.meta import Object
@@ -42,6 +42,7 @@ class Admin:
         self._access = access
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
+        self._lives: list[asyncio.Task[None]] = []
         self._ready = threading.Event()
         self._stop = asyncio.Event()
         self._runner = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="admin")
@@ -135,6 +136,16 @@ class Admin:
 
     def follow(self, resource: Resource[T], namespace: str = "") -> View[T]:
         """A view of a collection that is kept up to date from now until :meth:`close`."""
+    # --- what runs beside
+
+    def live(self, work: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+        """Have something run in the loop from now until :meth:`close`, which cancels it."""
+
+        async def begin(client: Client) -> None:
+            self._lives.append(asyncio.get_running_loop().create_task(work(client)))
+
+        self._wait(begin)
+
         view = View[T]()
 
         async def begin(client: Client) -> None:

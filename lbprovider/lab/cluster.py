@@ -26,6 +26,7 @@ from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import CONTROL, LAN4, LAN6, Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import API_PORT, NAMESPACE
+from lbprovider.lab.backing import Backing
 from lbprovider.lab.waiting import PATIENCE, until
 from lbprovider.settings import LabSettings
 
@@ -87,6 +88,7 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+            self.admin.live(lambda client: Backing(client, tuple(self.lan.nodes.values())).run())
 
     def close(self) -> None:
         """End everything."""

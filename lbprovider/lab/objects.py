@@ -6,16 +6,17 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from lbprovider.api import resources
 from lbprovider.api.meta import Object
-from lbprovider.api.names import API_VERSION, IPNetwork, segment_name
+from lbprovider.api.names import API_VERSION, SERVICE_LABEL, IPNetwork, segment_name
 from lbprovider.api.resources import Resource
 from lbprovider.election.segment import DEFAULT_PERIOD, NS_PER_MS
 from lbprovider.lab import provider
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import LAN4, LAN6, LanNode
 from lbprovider.lab.webserver import PORT
 
@@ -38,6 +39,9 @@ PROXY: Final = "system:kube-proxy"
 """Who the nodes' data path is to the API server, as in any cluster."""
 
 
+Family = Literal["IPv4", "IPv6"]
+
+
 class Manifest(Object, frozen=True, kw_only=True):
     """Any object, with all that was written of it: for whoever applies manifests, and reads no field of them."""
 
@@ -48,6 +52,9 @@ class Manifest(Object, frozen=True, kw_only=True):
     role_ref: Any = None
     subjects: Any = None
     automount_service_account_token: Any = None
+    address_type: Any = None
+    endpoints: Any = None
+    ports: Any = None
 
 
 def _kind(api_version: str, kind: str, plural: str, *, namespaced: bool) -> Resource[Manifest]:
@@ -58,11 +65,13 @@ _RBAC: Final = "rbac.authorization.k8s.io/v1"
 CRDS: Final = _kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
+ENDPOINT_SLICES: Final = _kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", namespaced=True)
 NODES: Final = _kind("v1", "Node", "nodes", namespaced=False)
 _KINDS: Final[Mapping[tuple[str, str], Resource[Manifest]]] = {
     (each.api_version, each.kind): each
     for each in (
         CRDS,
+        ENDPOINT_SLICES,
         NODES,
         _kind("v1", "Namespace", "namespaces", namespaced=False),
         _kind("v1", "ServiceAccount", "serviceaccounts", namespaced=True),
@@ -143,6 +152,36 @@ def service(name: str, *, dual_stack: bool) -> dict[str, Any]:
             "ports": [{"name": "http", "port": HTTP, "targetPort": PORT, "protocol": "TCP"}],
             **families,
         },
+    }
+
+
+def endpoint_slice(namespace: str, service: str, family: Family, servers: Mapping[str, Address]) -> dict[str, Any]:
+    """What kube-controller-manager would make for a Service.
+
+    Args:
+        namespace: of the Service.
+        service: its name.
+        family: of the addresses.
+        servers: the web servers behind it: the address of each, by its node.
+    """
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{service}-{family.lower()}",
+            "namespace": namespace,
+            "labels": {SERVICE_LABEL: service},
+        },
+        "addressType": family,
+        "endpoints": [
+            {
+                "addresses": [str(address)],
+                "conditions": {"ready": True, "serving": True, "terminating": False},
+                "nodeName": node,
+            }
+            for node, address in servers.items()
+        ],
+        "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
     }
 
 

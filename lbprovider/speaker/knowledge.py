@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from lbprovider.api import names
-from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NODES, SECRETS, SEGMENTS
+from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, ENDPOINT_SLICES, LEASES, NODES, SECRETS, SEGMENTS
 from lbprovider.election import segment as election
 from lbprovider.errors import ClusterError
 from lbprovider.kube.ports import Api
@@ -16,7 +16,7 @@ from lbprovider.kube.reflector import Reflector
 from lbprovider.speaker.keys import Keyring
 from lbprovider.speaker.lan import Identity
 from lbprovider.speaker.segments import Segments
-from lbprovider.speaker.snapshot import Snapshot, Speaker
+from lbprovider.speaker.snapshot import Backed, Snapshot, Speaker
 from lbprovider.speaker.view import View
 
 _LOOK: Final = 0.25
@@ -40,12 +40,14 @@ class Knowledge:
         self.view = view
         one = f"metadata.name={names.HEARTBEAT_SECRET}"
         leases = Reflector(api, LEASES, namespace=namespace, label_selector=names.SPEAKER_LABEL)
+        slices = Reflector(api, ENDPOINT_SLICES, label_selector=f"!{names.HEADLESS_LABEL}")
         self._fed: tuple[tuple[Reflector[Any], Any, Callable[[Snapshot], Sequence[Any]]], ...] = (
             (Reflector(api, SEGMENTS), segments.sink, lambda stored: [one.segment for one in stored.segments]),
             (Reflector(api, NODES), view.nodes, lambda stored: stored.nodes),
             (leases, view.leases, lambda stored: stored.leases()),
             (Reflector(api, ADVERTISEMENTS, namespace=namespace), view.advertisements, lambda s: s.advertisements),
             (Reflector(api, ALLOCATIONS), view.allocations, lambda stored: stored.allocations),
+            (slices, view.endpoints, lambda stored: stored.slices()),
             (
                 Reflector(api, SECRETS, namespace=namespace, field_selector=one),
                 keyring.sink,
@@ -100,4 +102,13 @@ class Knowledge:
             speakers=tuple(Speaker(node=node, registration=what) for node, what in speakers),
             advertisements=self.view.advertisements_known(),
             allocations=self.view.allocations_known(),
+            backed=tuple(
+                Backed(
+                    namespace=service.partition("/")[0],
+                    name=service.partition("/")[2],
+                    ready=tuple(sorted(one.ready)),
+                    leaving=tuple(sorted(one.leaving)),
+                )
+                for service, one in self.view.endpoints_known().items()
+            ),
         )

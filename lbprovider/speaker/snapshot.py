@@ -14,17 +14,19 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation
-from lbprovider.api.core import Lease, Node, NodeStatus, Secret
+from lbprovider.api.core import EndpointSlice, Lease, Node, NodeStatus, Secret
 from lbprovider.api.heartbeat_key import HeartbeatKey, encode
 from lbprovider.api.meta import ObjectMeta, Struct
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.registration import ANNOTATION, Registration
 from lbprovider.api.segment import Segment
 from lbprovider.election.durable import Durable
+from lbprovider.election.endpoints import Endpoints, as_slice
 from lbprovider.errors import HostError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_BYTES: Final = 64 << 20
 """More than a hundred thousand addresses need."""
 
@@ -39,6 +41,15 @@ class Kept(Struct, frozen=True):
     def durable(self) -> Durable:
         """What it lets a member say."""
         return Durable(self.segment.metadata.uid, self.segment.spec.version, self.silence)
+
+
+class Backed(Struct, frozen=True):
+    """The nodes of the endpoints of a Service that holds an address; see ``election.endpoints.Endpoints``."""
+
+    namespace: str
+    name: str
+    ready: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 class Speaker(Struct, frozen=True):
@@ -65,6 +76,7 @@ class Snapshot:
     speakers: tuple[Speaker, ...] = ()
     advertisements: tuple[L2Advertisement, ...] = ()
     allocations: tuple[IPAllocation, ...] = ()
+    backed: tuple[Backed, ...] = ()
 
     def secret(self) -> Secret:
         """The keys as the API server would have them."""
@@ -75,6 +87,16 @@ class Snapshot:
         return tuple(
             Lease(metadata=ObjectMeta(name=one.node, annotations={ANNOTATION: one.registration.encode()}))
             for one in self.speakers
+        )
+
+    def slices(self) -> tuple[EndpointSlice, ...]:
+        """EndpointSlices that come to the same as those that the API server has; one a Service."""
+        return tuple(
+            as_slice(
+                ObjectMeta(namespace=one.namespace, name=one.name, labels={names.SERVICE_LABEL: one.name}),
+                Endpoints(frozenset(one.ready), frozenset(one.leaving)),
+            )
+            for one in self.backed
         )
 
 
@@ -98,6 +120,7 @@ _TYPES: Final[dict[str, Any]] = {
     "speakers": msgspec.json.Decoder(Speaker),
     "advertisements": msgspec.json.Decoder(L2Advertisement),
     "allocations": msgspec.json.Decoder(IPAllocation),
+    "backed": msgspec.json.Decoder(Backed),
 }
 _line: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
 _header: Final = msgspec.json.Decoder(_Header)
@@ -126,6 +149,7 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
         ("speakers", map(_reachable, snapshot.speakers)),
         ("advertisements", snapshot.advertisements),
         ("allocations", snapshot.allocations),
+        ("backed", snapshot.backed),
     )
     for kind, objects in parts:
         for one in objects:
@@ -135,7 +159,8 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
 def _slim(node: Node) -> Node:
     """What placement looks at: the annotations of a Node may be hundreds of times as long."""
     conditions = tuple(one for one in node.status.conditions if one.type in {"Ready", "NetworkUnavailable"})
-    metadata = ObjectMeta(name=node.metadata.name, labels=node.metadata.labels)
+    drain = {key: "" for key in node.metadata.annotations if key == names.DRAIN_ANNOTATION}
+    metadata = ObjectMeta(name=node.metadata.name, labels=node.metadata.labels, annotations=drain)
     return Node(metadata=metadata, spec=node.spec, status=NodeStatus(conditions=conditions))
 
 
@@ -159,14 +184,14 @@ def read(file: BinaryIO) -> Snapshot:
         last = line
     try:
         kind, expected = _end.decode(last)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         kind, expected = "", ""
     if kind != _END or expected != digest.hexdigest():
         raise HostError("is cut off or spoiled")
     file.seek(0)
     try:
         return _read(file)
-    except (msgspec.MsgspecError, KeyError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
         raise HostError(f"can't be understood: {error}") from error
 
 

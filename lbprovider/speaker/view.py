@@ -1,15 +1,17 @@
 """What this node knows of the cluster, and what follows for each LAN: which nodes may announce which address.
 
 Incremental. The status of an IPAllocation is written at each change of leader and seen by all speakers: it costs one
-comparison. A change of one address ranks that one anew; a change of a Node, a speaker's Lease or an L2Advertisement
-those addresses for which some node now looks different. Ranking is done in portions (``work``), for ten thousand
-addresses at once would hold up the loop.
+comparison. A change of one address ranks that one anew, and one of a Service's endpoints the addresses of that Service;
+a change of a Node, a speaker's Lease or an L2Advertisement those addresses for which some node now looks different.
+Ranking is done in portions (``work``), for ten thousand addresses at once would hold up the loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 
 import structlog
 
@@ -19,8 +21,10 @@ from lbprovider.api.core import Lease, Node
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.registration import ANNOTATION, Registration, registration
 from lbprovider.election import placement
-from lbprovider.election.placement import NodeView
+from lbprovider.election.endpoints import Backends, Endpoints, backends
+from lbprovider.election.placement import NodeView, Placement, Screened
 from lbprovider.errors import InvalidObject
+from lbprovider.speaker.endpoints import EndpointBook
 from lbprovider.speaker.store import Store
 
 Wishes = Mapping[bytes, tuple[str, ...]]
@@ -32,20 +36,34 @@ Registered = Callable[[str, Registration | None], None]
 log = structlog.get_logger(__name__)
 
 
+SLICES: Final = 10
+"""So many EndpointSlices are read in the time that one address is ranked in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What addresses have in common for which all nodes look the same: LAN, pool, and the L2Advertisements for them."""
+
+    segment: str
+    pool: str
+    advertisements: tuple[str, ...] | None
+
+
 @dataclass(slots=True)
 class _Group:
-    """The addresses of one pool on one LAN: for all of them the nodes look the same."""
+    """The addresses of one kind."""
 
-    nodes: tuple[NodeView, ...] | None = None
+    nodes: tuple[NodeView, ...] = ()
+    screened: Screened = field(default_factory=lambda: Screened((), {}))
     members: set[str] = field(default_factory=set)
+    deserted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
     """Where an address is in ``_wishes``, and whose group it is in."""
 
-    segment: str
-    pool: str
+    kind: _Kind
     address: bytes
 
 
@@ -57,7 +75,7 @@ class View:
         registered: told of each change in what a speaker registers.
         heed_exclude_label: False where the admin chose to ignore it.
 
-    ``nodes``, ``leases``, ``advertisements`` and ``allocations`` are what reflectors feed.
+    ``nodes``, ``leases``, ``advertisements``, ``allocations`` and ``endpoints`` are what reflectors feed.
     """
 
     def __init__(self, *, stale: Callable[[], None], registered: Registered, heed_exclude_label: bool = True) -> None:
@@ -69,7 +87,9 @@ class View:
         self._registrations: dict[str, Registration] = {}
         self._advertisements: dict[str, L2Advertisement] = {}
         self._allocations: dict[str, IPAllocation] = {}
-        self._groups: dict[tuple[str, str], _Group] = {}
+        self._held: dict[str, frozenset[str]] = {}
+        """The addresses of each Service, by ``namespace/name``; by the names of their IPAllocations."""
+        self._groups: dict[_Kind, _Group] = {}
         self._placed: dict[str, _Placed] = {}
         self._wishes: dict[str, dict[bytes, tuple[str, ...]]] = {}
         self._regroup = False
@@ -79,6 +99,7 @@ class View:
         self.leases = Store[Lease](self._put_lease, self._drop_lease)
         self.advertisements = Store[L2Advertisement](self._put_advertisement, self._drop_advertisement)
         self.allocations = Store[IPAllocation](self._put_allocation, self._drop_allocation)
+        self.endpoints = EndpointBook(changed=self._endpoints_changed, stale=stale)
 
     def allocation(self, name: str) -> IPAllocation | None:
         """An IPAllocation as last seen."""
@@ -87,6 +108,10 @@ class View:
     def registrations(self) -> Mapping[str, Registration]:
         """What each speaker registers, by node."""
         return self._registrations
+
+    def node(self, name: str) -> Node | None:
+        """A Node as last seen."""
+        return self._nodes.get(name)
 
     def nodes_known(self) -> tuple[Node, ...]:
         """All Nodes."""
@@ -100,6 +125,19 @@ class View:
         """All IPAllocations."""
         return tuple(self._allocations.values())
 
+    def endpoints_known(self) -> Mapping[str, Endpoints]:
+        """Those of the Services that hold an address, by ``namespace/name``."""
+        return {service: known for service in self._held if (known := self.endpoints.of(service))}
+
+    def placement(self, name: str) -> Placement:
+        """Who may announce an address, and why each other node may not, as of the last ``work``.
+
+        Args:
+            name: the IPAllocation's. Empty where nobody should announce it: it has no Services or no LAN, or is gone.
+        """
+        placed = self._placed.get(name)
+        return Placement() if placed is None or name not in self._allocations else self._place(name, placed)
+
     def wishes(self, segment: str) -> Wishes:
         """What is wished for on a LAN, as a copy."""
         return dict(self._wishes.get(segment, {}))
@@ -111,9 +149,13 @@ class View:
 
     def work(self, portion: int) -> bool:
         """Ranks up to ``portion`` addresses; whether some are left."""
+        if self.endpoints.work(portion * SLICES):
+            return True
         if self._regroup:
             self._regroup = False
-            self._look_at_nodes(self._groups)
+            for kind, group in self._groups.items():
+                if self._look_at_nodes(kind, group):
+                    self._dirty.update(dict.fromkeys(group.members))
         for name in list(self._dirty)[:portion]:
             del self._dirty[name]
             self._rank(name)
@@ -166,10 +208,31 @@ class View:
         before = self._allocations.get(name)
         self._allocations[name] = allocation
         if before is None or before.spec != allocation.spec:
-            self._touch(name)
+            self._hold(name, before, allocation)
 
     def _drop_allocation(self, name: str) -> None:
-        if self._allocations.pop(name, None) is not None:
+        before = self._allocations.pop(name, None)
+        if before is not None:
+            self._hold(name, before, None)
+
+    def _hold(self, name: str, before: IPAllocation | None, now: IPAllocation | None) -> None:
+        """The address is new, gone or another's; those that share a Service with it may have another lot now."""
+        self._touch(name)
+        if before is not None and now is not None and _shares(before) == _shares(now):
+            return
+        old, new = _services(before), _services(now)
+        for service in old | new:
+            holds = self._held.get(service, frozenset())
+            for other in holds:
+                self._touch(other)
+            holds = holds | {name} if service in new else holds - {name}
+            if holds:
+                self._held[service] = holds
+            else:
+                self._held.pop(service, None)
+
+    def _endpoints_changed(self, service: str) -> None:
+        for name in self._held.get(service, ()):
             self._touch(name)
 
     # ---- ranking
@@ -182,55 +245,95 @@ class View:
         self._dirty[name] = None
         self._stale()
 
-    def _look_at_nodes(self, groups: Iterable[tuple[str, str]]) -> None:
-        for segment, pool in groups:
-            group = self._groups[segment, pool]
-            nodes = self._node_views(segment, pool)
-            if nodes != group.nodes:
-                group.nodes = nodes
-                self._dirty.update(dict.fromkeys(group.members))
+    def _look_at_nodes(self, kind: _Kind, group: _Group) -> bool:
+        """Whether some node looks different."""
+        nodes = self._node_views(kind)
+        if nodes == group.nodes:
+            return False
+        group.nodes, group.screened = nodes, placement.screen(nodes)
+        self._say(kind, group)
+        return True
 
-    def _node_views(self, segment: str, pool: str) -> tuple[NodeView, ...]:
-        advertisements = placement.applying(self._advertisements.values(), pool, ())
+    def _node_views(self, kind: _Kind) -> tuple[NodeView, ...]:
+        advertisements = placement.among(self._advertisements.values(), kind.pool, kind.advertisements)
+        gone = self._registrations.keys() - self._nodes.keys()
         return tuple(
             placement.view(
                 node,
                 self._registrations.get(name),
-                segment,
+                kind.segment,
                 advertisements,
                 heed_exclude_label=self._heed_exclude_label,
             )
             for name, node in sorted(self._nodes.items())
-        )
+        ) + tuple(NodeView(name=name, gone=True, advertised=bool(advertisements)) for name in sorted(gone))
+
+    def _say(self, kind: _Kind, group: _Group) -> None:
+        """Said loudly when no node is left for a pool on a LAN, and when there is one again."""
+        deserted = not group.screened.eligible
+        if deserted == group.deserted:
+            return
+        group.deserted = deserted
+        where = {"pool": kind.pool, "segment": kind.segment}
+        if deserted:
+            why = placement.counts(Placement((), group.screened.ineligible))
+            log.warning("no node may announce the addresses of a pool", reason="NobodyEligible", nodes=why, **where)
+        else:
+            log.info("nodes may announce the addresses of a pool again", reason="Eligible", **where)
 
     def _rank(self, name: str) -> None:
         placed = self._placed.get(name)
-        wanted = self._place(name)
+        wanted = self._wanted(name)
         if placed is not None and placed != wanted:
             self._unplace(name, placed)
         if wanted is None:
             return
-        group = self._groups.setdefault((wanted.segment, wanted.pool), _Group())
+        group = self._groups.get(wanted.kind)
+        if group is None:
+            group = self._groups[wanted.kind] = _Group()
+            self._look_at_nodes(wanted.kind, group)
         group.members.add(name)
         self._placed[name] = wanted
-        if group.nodes is None:
-            group.nodes = self._node_views(wanted.segment, wanted.pool)
-        ranking = placement.place(wanted.address, group.nodes, self._allocations[name].spec.nodes).ranking
-        wishes = self._wishes.setdefault(wanted.segment, {})
+        ranking = self._place(name, wanted).ranking
+        wishes = self._wishes.setdefault(wanted.kind.segment, {})
         if wishes.get(wanted.address) != ranking:
             wishes[wanted.address] = ranking
-            self._changed.add(wanted.segment)
+            self._changed.add(wanted.kind.segment)
 
     def _unplace(self, name: str, placed: _Placed) -> None:
         del self._placed[name]
-        group = self._groups[placed.segment, placed.pool]
+        group = self._groups[placed.kind]
         group.members.discard(name)
         if not group.members:
-            del self._groups[placed.segment, placed.pool]
-        del self._wishes[placed.segment][placed.address]
-        self._changed.add(placed.segment)
+            del self._groups[placed.kind]
+        del self._wishes[placed.kind.segment][placed.address]
+        self._changed.add(placed.kind.segment)
 
-    def _place(self, name: str) -> _Placed | None:
+    def _place(self, name: str, placed: _Placed) -> Placement:
+        return placement.place(
+            placed.address,
+            self._groups[placed.kind].screened,
+            self._allocations[name].spec.nodes,
+            self._backends(self._allocations[name]),
+            self._lot(name, placed),
+        )
+
+    def _backends(self, allocation: IPAllocation) -> Backends:
+        return backends(
+            (claim.external_traffic_policy == "Local", self.endpoints.of(claim.key))
+            for claim in allocation.spec.services
+        )
+
+    def _lot(self, name: str, placed: _Placed) -> bytes:
+        """Of the addresses that its Services have on this LAN the lowest, IPv4 first: both families rank alike."""
+        lot = placed.address
+        for service in _services(self._allocations[name]):
+            for other in self._held.get(service, ()):
+                if other != name and self._allocations[other].spec.segment == placed.kind.segment:
+                    lot = min(lot, _packed(other) or lot, key=lambda packed: (len(packed), packed))
+        return lot
+
+    def _wanted(self, name: str) -> _Placed | None:
         """Where the address is announced; None where nobody should: no such, no Services any more, no LAN that fits.
 
         The name is what the API server keeps unique, so it says which address it is.
@@ -238,14 +341,38 @@ class View:
         allocation = self._allocations.get(name)
         if allocation is None or not allocation.spec.services or not allocation.spec.segment:
             return None
-        try:
-            address = names.address_of(name)
-        except InvalidObject as error:
-            log.warning(str(error), reason="InvalidAllocation")
+        address = _packed(name)
+        if not address:
             return None
-        return _Placed(allocation.spec.segment, allocation.spec.pool, address.packed)
+        spec = allocation.spec
+        return _Placed(_Kind(spec.segment, spec.pool, spec.advertisements), address)
+
+
+def _services(allocation: IPAllocation | None) -> frozenset[str]:
+    return frozenset() if allocation is None else frozenset(claim.key for claim in allocation.spec.services)
+
+
+def _shares(allocation: IPAllocation) -> tuple[str, frozenset[str]]:
+    """What other addresses see of it."""
+    return allocation.spec.segment, _services(allocation)
+
+
+@lru_cache(maxsize=16384)
+def _packed(name: str) -> bytes:
+    """The address that an IPAllocation is named after; empty where the name is none's."""
+    try:
+        return names.address_of(name).packed
+    except InvalidObject as error:
+        log.warning(str(error), reason="InvalidAllocation")
+        return b""
 
 
 def _of_node(node: Node) -> tuple[object, ...]:
     """What placement looks at; a Node's status changes every few minutes for other reasons."""
-    return node.metadata.labels, node.spec.taints, node.condition("Ready"), node.condition("NetworkUnavailable")
+    return (
+        node.metadata.labels,
+        names.DRAIN_ANNOTATION in node.metadata.annotations,
+        node.spec.taints,
+        node.condition("Ready"),
+        node.condition("NetworkUnavailable"),
+    )

@@ -309,7 +309,7 @@ def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
 
 
 def _selected(namespace: str, label_selector: str, field_selector: str) -> Callable[[Object], bool]:
-    """``key``, ``key=value`` and ``metadata.name=value``, with commas; what our programs use."""
+    """``key``, ``!key``, ``key=value`` and ``metadata.name=value``, with commas; what our programs use."""
     labels = [term.partition("=") for term in label_selector.split(",") if term]
     fields = dict(term.split("=", 1) for term in field_selector.split(",") if term)
 
@@ -317,8 +317,14 @@ def _selected(namespace: str, label_selector: str, field_selector: str) -> Calla
         meta = obj.metadata
         return (
             namespace in ("", meta.namespace)
-            and all(key in meta.labels and (not equals or meta.labels[key] == value) for key, equals, value in labels)
+            and all(_fits(meta.labels, *term) for term in labels)
             and fields.get("metadata.name", meta.name) == meta.name
         )
 
     return chosen
+
+
+def _fits(labels: Mapping[str, str], key: str, equals: str, value: str) -> bool:
+    if key.startswith("!"):
+        return key[1:] not in labels
+    return key in labels and (not equals or labels[key] == value)

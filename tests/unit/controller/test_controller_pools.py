@@ -37,6 +37,7 @@ def test_a_pool_counts_what_it_gave_and_says_when_it_is_exhausted_once() -> None
                 "Ready": ("True", "Ready"),
                 "Exhausted": ("False", "Available"),
                 "Stranded": ("False", "Covered"),
+                "LanAnswersForPool": ("False", "Quiet"),
             }
             world.service("b")
             await settle()
@@ -137,7 +138,7 @@ def test_an_advertisement_says_which_pools_it_comes_to() -> None:
                 "some": ("True", "Ready"),
                 "missing": ("False", "PoolMissing"),
                 "nothing": ("False", "SelectsNothing"),
-                "services": ("False", "ServiceSelectorsUnheeded"),
+                "services": ("True", "Ready"),
             }
 
     run(story)

@@ -6,20 +6,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbprovider.api import names
-from lbprovider.api.core import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from lbprovider.api.core import (
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+    Node,
+    NodeCondition,
+    NodeSpec,
+    NodeStatus,
+    Taint,
+)
 from lbprovider.api.meta import LabelSelector, ObjectMeta
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus, PreferredNodes
 from lbprovider.api.registration import Attachment, Registration
+from lbprovider.election.endpoints import ANYWHERE, NOWHERE, Backends, Endpoints, backends, of_slice
 from lbprovider.election.placement import (
     NodeView,
+    Placement,
     Reason,
+    among,
     applying,
+    counts,
     interfaces_named,
+    named,
     place,
     segment_for,
     view,
@@ -35,10 +50,11 @@ def node(
     labels: Mapping[str, str] | None = None,
     *,
     taints: tuple[str, ...] = (),
+    annotations: Mapping[str, str] | None = None,
     **conditions: str,
 ) -> Node:
     return Node(
-        metadata=ObjectMeta(name=name, labels=labels or {}),
+        metadata=ObjectMeta(name=name, labels=labels or {}, annotations=annotations or {}),
         spec=NodeSpec(taints=tuple(Taint(key=key) for key in taints)),
         status=NodeStatus(
             conditions=tuple(
@@ -77,6 +93,7 @@ ANY = L2AdvertisementSpec()
         (view(node(taints=("node.kubernetes.io/unschedulable",)), attached(), LAN, [ANY]), None),
         (view(node(NetworkUnavailable="True"), attached(), LAN, [ANY]), Reason.NODE_NETWORK_UNAVAILABLE),
         (view(node(NetworkUnavailable="False"), attached(), LAN, [ANY]), None),
+        (view(node(annotations={names.DRAIN_ANNOTATION: ""}), attached(), LAN, [ANY]), Reason.DRAINING),
         (view(node(Ready="False"), attached(), LAN, [ANY]), None),
         (view(node(), None, LAN, [ANY]), Reason.SPEAKER_NOT_REGISTERED),
         (view(node(), attached(segment="other"), LAN, [ANY]), Reason.NOT_ON_SEGMENT),
@@ -103,21 +120,30 @@ def test_interfaces_are_those_of_the_advertisements_that_select_the_node() -> No
 
 def test_what_the_admin_decided_is_said_before_what_the_machine_can_not() -> None:
     worst = NodeView(
-        name="a", advertised=False, selected=False, excluded=True, to_be_deleted=True, network_unavailable=True,
-        registered=False, attached=False, interface_advertised=False,
+        name="a", advertised=False, gone=True, selected=False, draining=True, excluded=True, to_be_deleted=True,
+        network_unavailable=True, registered=False, attached=False, interface_advertised=False,
     )  # fmt: skip
     mended = [
         worst,
         worst := replace(worst, advertised=True),
+        worst := replace(worst, gone=False),
         worst := replace(worst, selected=True),
+        worst := replace(worst, draining=False),
         worst := replace(worst, excluded=False),
         worst := replace(worst, to_be_deleted=False),
         worst := replace(worst, network_unavailable=False),
         worst := replace(worst, registered=True),
         worst := replace(worst, attached=True),
     ]
-    assert [why_not(one) for one in mended] == list(Reason)
-    assert why_not(replace(worst, interface_advertised=True)) is None
+    last = replace(worst, interface_advertised=True)
+    assert why_not(last) is None
+    said = [why_not(one) for one in mended]
+    said += [place(X, [last], (), NOWHERE).ineligible["a"], place(X, [last], (), local("b")).ineligible["a"]]
+    assert said == list(Reason)
+
+
+def local(*ready: str, leaving: tuple[str, ...] = ()) -> Backends:
+    return backends([(True, Endpoints(frozenset(ready), frozenset(leaving)))])
 
 
 def test_the_weights_of_all_that_match_add_up() -> None:
@@ -187,6 +213,144 @@ def test_the_ineligible_are_named_with_the_reason() -> None:
     assert placed.ineligible == {"a": Reason.NODE_EXCLUDED, "c": Reason.NOT_ON_SEGMENT}
 
 
+def slice_of(*endpoints: tuple[str | None, bool | None, bool | None]) -> EndpointSlice:
+    """Of node, ready and serving of each endpoint."""
+    return EndpointSlice(
+        endpoints=tuple(
+            Endpoint(node_name=name, conditions=EndpointConditions(ready=ready, serving=serving))
+            for name, ready, serving in endpoints
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "serves"),
+    [
+        ((True, None), "ready"),
+        ((None, None), "ready"),  # unset is ready
+        ((True, False), "ready"),  # ready wins over serving
+        ((None, False), "ready"),
+        ((False, True), "leaving"),  # it terminates, and serves yet
+        ((False, None), ""),
+        ((False, False), ""),
+    ],
+)
+def test_which_endpoints_can_serve(endpoint: tuple[bool | None, bool | None], serves: str) -> None:
+    known = of_slice(slice_of(("a", *endpoint)))
+    assert (known.ready, known.leaving) == (
+        {"a"} if serves == "ready" else set(),
+        {"a"} if serves == "leaving" else set(),
+    )
+    assert bool(known) is bool(serves)
+
+
+def test_a_slice_without_endpoints_may_have_null_in_their_place() -> None:
+    decoded = msgspec.json.decode(
+        b'{"metadata":{"name":"x"},"addressType":"IPv4","endpoints":null}', type=EndpointSlice
+    )
+    assert not of_slice(decoded)
+    whole = b'{"endpoints":[{"addresses":["10.0.0.1"],"nodeName":"n1","conditions":{"ready":false,"serving":true}}]}'
+    assert of_slice(msgspec.json.decode(whole, type=EndpointSlice)).leaving == {"n1"}
+
+
+def test_slices_are_one_set() -> None:
+    one, two = of_slice(slice_of(("a", True, None))), of_slice(slice_of(("a", False, True), ("b", False, True)))
+    assert one | two == two | one == Endpoints(frozenset("a"), frozenset("ab"))
+
+
+ABC = tuple(NodeView(name=name) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("services", "eligible"),
+    [
+        ([], ""),
+        ([(False, [])], ""),
+        ([(False, [("a", False, False)])], ""),
+        ([(False, [("a", True, None)])], "abc"),  # Cluster: one anywhere is enough
+        ([(False, [(None, True, None)])], "abc"),
+        ([(False, [("elsewhere", False, True)])], "abc"),
+        ([(True, [])], ""),
+        ([(True, [("a", True, None)])], "a"),
+        ([(True, [(None, True, None)])], ""),  # on which node nobody knows
+        ([(True, [("a", True, None), ("b", False, True)])], "a"),  # b's terminates, and a has a ready one
+        ([(True, [("elsewhere", True, None), ("b", False, True)])], "b"),  # ready where it doesn't matter
+        ([(True, [(None, True, None), ("b", False, True)])], "b"),
+        ([(True, [("a", False, True), ("b", False, True), ("c", False, False)])], "ab"),
+        ([(True, [("a", False, True), ("a", True, None)])], "a"),
+        ([(True, [("a", True, None)]), (True, [("a", True, None), ("b", True, None)])], "ab"),  # shared: any of them
+        ([(True, []), (False, [("a", True, None)])], "abc"),
+        ([(False, []), (True, [("a", True, None)])], "a"),
+    ],
+)
+def test_from_which_nodes_an_address_can_be_served(
+    services: list[tuple[bool, list[tuple[str | None, bool | None, bool | None]]]], eligible: str
+) -> None:
+    known = backends((policy, of_slice(slice_of(*endpoints))) for policy, endpoints in services)
+    placed = place(X, ABC, (), known)
+    assert set(placed.ranking) == set(eligible)
+    some = any(conditions[1] is not False or conditions[2] for _, endpoints in services for conditions in endpoints)
+    why = Reason.NO_LOCAL_ENDPOINT if some else Reason.NO_ENDPOINTS
+    assert placed.ineligible == {name: why for name in "abc" if name not in eligible}
+
+
+def test_a_ready_endpoint_on_a_node_that_may_not_announce_does_not_matter() -> None:
+    nodes = [NodeView(name="a", excluded=True), NodeView(name="b"), NodeView(name="c")]
+    placed = place(X, nodes, (), local("a", leaving=("b",)))
+    assert placed.ranking == ("b",)
+    assert placed.ineligible == {"a": Reason.NODE_EXCLUDED, "c": Reason.NO_LOCAL_ENDPOINT}
+
+
+def test_the_controllers_choice_makes_no_node_eligible() -> None:
+    assert place(X, FIVE, ("a", "b", "c"), local("b", "e")).ranking == ("b", "e")
+
+
+views = st.builds(
+    NodeView,
+    name=st.sampled_from("abcdefgh"),
+    ready=st.booleans(),
+    excluded=st.sampled_from((False, False, True)),
+    preference=st.integers(0, 3),
+)
+
+
+@given(
+    st.lists(views, unique_by=lambda one: one.name).flatmap(
+        lambda some: st.tuples(st.just(some), st.permutations(some))
+    ),
+    st.frozensets(st.sampled_from("abcdefgh")),
+    st.frozensets(st.sampled_from("abcdefgh")),
+    st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=3),
+    st.binary(min_size=4, max_size=4),
+)
+def test_both_families_of_a_service_rank_alike_and_listing_order_changes_nothing(
+    nodes: tuple[list[NodeView], list[NodeView]],
+    ready: frozenset[str],
+    leaving: frozenset[str],
+    preferred: list[str],
+    address: bytes,
+) -> None:
+    known = backends([(True, Endpoints(ready, leaving))])
+    one = place(address, nodes[0], preferred, known)
+    assert one == place(address, nodes[1], preferred, known)
+    assert one == place(bytes(12) + address, nodes[0], preferred, known, lot=address)
+    assert set(one.ranking) | set(one.ineligible) == {node.name for node in nodes[0]}
+    assert not set(one.ranking) & set(one.ineligible)
+
+
+def test_ties_are_the_addresss_not_the_services() -> None:
+    first = {place(bytes((192, 0, 2, last)), FIVE, (), ANYWHERE).ranking[0] for last in range(50)}
+    assert first == set("abcde")
+
+
+def test_why_not_is_counted() -> None:
+    nodes = [NodeView(name="a", excluded=True), NodeView(name="b"), NodeView(name="c", attached=False)]
+    placed = place(X, [*nodes, NodeView(name="d", excluded=True)], (), NOWHERE)
+    assert counts(placed) == {Reason.NODE_EXCLUDED: 2, Reason.NOT_ON_SEGMENT: 1, Reason.NO_ENDPOINTS: 1}
+    assert list(counts(placed)) == [Reason.NODE_EXCLUDED, Reason.NOT_ON_SEGMENT, Reason.NO_ENDPOINTS]
+    assert counts(Placement()) == {}
+
+
 def advertisement(pools: tuple[str, ...], **labels: str) -> L2Advertisement:
     return L2Advertisement(
         spec=L2AdvertisementSpec(service_selectors=(selector(**labels),) if labels else (), interfaces=pools),
@@ -202,6 +366,30 @@ def test_an_advertisement_applies_to_its_pools_and_the_services_it_selects() -> 
     assert applying(all_three, "lan", [{"app": "db"}, {"app": "web"}]) == (everything.spec, web.spec)
     assert applying(all_three, "lan", []) == (everything.spec,)
     assert applying(all_three, "none", [{}]) == ()
+
+
+def test_who_does_not_see_services_is_told_which_advertisements_are_for_them() -> None:
+    everything = with_name("everything", advertisement(("lan",)))
+    web, other = with_name("web", advertisement(("lan",), app="web")), with_name("wan", advertisement(("wan",)))
+    all_three = [web, other, everything]
+    for labels in ([{"app": "web"}], [{"app": "db"}], [{"app": "db"}, {"app": "web"}], []):
+        chosen = named(all_three, "lan", labels)
+        assert among(all_three, "lan", chosen) == applying(all_three, "lan", labels)
+    assert named(all_three, "lan", [{"app": "web"}]) == ("everything", "web")
+    assert named(all_three, "wan", [{"app": "web"}]) is None
+    assert named([web], "lan", [{"app": "db"}]) == ()
+    assert among([web], "lan", ()) == ()
+
+
+def test_an_edit_of_service_selectors_silences_nobody_before_the_controller_has_looked_at_services() -> None:
+    before, after = with_name("all", advertisement(("lan",))), with_name("all", advertisement(("lan",), app="web"))
+    assert among([after], "lan", named([before], "lan", [{"app": "web"}])) == (after.spec,)
+    other = with_name("all", advertisement(("lan",), tier="front"))
+    assert among([other], "lan", named([after], "lan", [{"app": "web", "tier": "front"}])) == (other.spec,)
+
+
+def with_name(name: str, one: L2Advertisement) -> L2Advertisement:
+    return msgspec.structs.replace(one, metadata=ObjectMeta(name=name))
 
 
 def test_one_advertisement_without_interfaces_means_all() -> None:

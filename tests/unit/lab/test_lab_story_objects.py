@@ -43,6 +43,7 @@ def test_the_lab_writes_no_field_that_gets_lost() -> None:
         objects.pool("lan", objects.ranges(MOST_ADDRESSES, ipv6=True)),
         objects.advertisement("lan"),
         objects.service("web-1", dual_stack=True),
+        objects.endpoint_slice("default", "web-1", "IPv6", {"node1": LAN6[1]}),
         *objects.proxy_rights(),
     ]
     for each in written:

@@ -19,8 +19,18 @@ from lbprovider.api.heartbeat_key import HeartbeatKey
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus
 from lbprovider.api.registration import registration
-from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NAMESPACES, NODES, SECRETS, SEGMENTS
+from lbprovider.api.resources import (
+    ADVERTISEMENTS,
+    ALLOCATIONS,
+    ENDPOINT_SLICES,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    SECRETS,
+    SEGMENTS,
+)
 from lbprovider.api.segment import Segment
+from lbprovider.election.endpoints import Endpoints, as_slice
 from lbprovider.election.membership import next_segment
 from lbprovider.kube.ports import Api
 from lbprovider.net.links import Link
@@ -80,6 +90,7 @@ class Bench:
         where = ObjectMeta(name=names.HEARTBEAT_SECRET, namespace=NAMESPACE)
         self.api.write(SECRETS, Secret(metadata=where, data=keys))
         self.advertise()
+        self.back()
 
     def now(self) -> int:
         return BOOT + int(self.clock() * SECOND)
@@ -93,6 +104,12 @@ class Bench:
                 status=L2AdvertisementStatus(pools=("pool",)),
             ),
         )
+
+    def back(self, *nodes: str, leaving: tuple[str, ...] = ()) -> None:
+        """Where Service web has endpoints: ready on these nodes (none named: somewhere), terminating on those."""
+        known = Endpoints(frozenset(nodes or (() if leaving else ("",))), frozenset(leaving))
+        where = ObjectMeta(name="web-1", namespace="default", labels={names.SERVICE_LABEL: "web"})
+        self.api.write(ENDPOINT_SLICES, as_slice(where, known))
 
     def allocate(self, address: IPv4Address | IPv6Address = VIP, *nodes: str, segment: str = SEGMENT) -> IPAllocation:
         service = ServiceClaim(namespace="default", name="web", uid="u1")

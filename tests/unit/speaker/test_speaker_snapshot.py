@@ -17,13 +17,15 @@ from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, IPAllocati
 from lbprovider.api.core import Node, NodeCondition, NodeSpec, NodeStatus, ServicePort, Taint
 from lbprovider.api.heartbeat_key import HeartbeatKey
 from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.names import DRAIN_ANNOTATION, SERVICE_LABEL
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus
 from lbprovider.api.registration import Attachment, Registration, registration
 from lbprovider.api.segment import MemberList, Segment, SegmentSpec
+from lbprovider.election.endpoints import Endpoints, of_slice
 from lbprovider.errors import HostError
 from lbprovider.speaker import files, snapshot
 from lbprovider.speaker.files import SnapshotFile
-from lbprovider.speaker.snapshot import Kept, Snapshot, Speaker
+from lbprovider.speaker.snapshot import Backed, Kept, Snapshot, Speaker
 
 words = st.text(max_size=12)
 names = st.text("abc-.0123", min_size=1, max_size=12)
@@ -88,6 +90,10 @@ snapshots = st.builds(
     speakers=st.lists(speakers, max_size=3).map(tuple),
     advertisements=st.lists(advertisements, max_size=3).map(tuple),
     allocations=st.lists(allocations, max_size=5).map(tuple),
+    backed=st.lists(
+        st.builds(Backed, namespace=names, name=names, ready=st.tuples(words), leaving=st.lists(names).map(tuple)),
+        max_size=3,
+    ).map(tuple),
 )  # fmt: skip
 
 SAMPLE = Snapshot(
@@ -152,11 +158,33 @@ def test_only_what_a_restart_needs_of_nodes_and_speakers_is_written() -> None:
 
 
 def test_another_format_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "FORMAT", 2)
+    monkeypatch.setattr(snapshot, "FORMAT", 3)
     later = written(SAMPLE)
     monkeypatch.undo()
-    with pytest.raises(HostError, match="has format 2, and this version reads 1"):
+    with pytest.raises(HostError, match="has format 3, and this version reads 2"):
         read(later)
+
+
+def test_what_is_no_text_is_told_in_one_sentence() -> None:
+    spoiled = b"\xff\xfe" + written(SAMPLE)
+    with pytest.raises(HostError, match="is cut off or spoiled"):
+        read(spoiled)
+    with pytest.raises(HostError, match="is cut off or spoiled"):
+        read(b'["End","\xff"]\n')
+
+
+def test_of_a_node_it_keeps_that_it_is_drained_and_no_other_annotation() -> None:
+    annotations = {DRAIN_ANNOTATION: "soon", "long": "x" * 1000}
+    drained = Node(metadata=ObjectMeta(name="n1", annotations=annotations))
+    (kept,) = read(written(replace(SAMPLE, nodes=(drained,)))).nodes
+    assert set(kept.metadata.annotations) == {DRAIN_ANNOTATION}
+
+
+def test_endpoints_come_back_as_a_slice_that_comes_to_the_same() -> None:
+    backed = Backed(namespace="shop", name="web", ready=("n1", ""), leaving=("n2",))
+    (one,) = read(written(replace(SAMPLE, backed=(backed,)))).slices()
+    assert (one.key, one.metadata.labels) == ("shop/web", {SERVICE_LABEL: "web"})
+    assert of_slice(one) == Endpoints(frozenset({"n1", ""}), frozenset({"n2"}))
 
 
 def test_the_keys_are_not_printed() -> None:

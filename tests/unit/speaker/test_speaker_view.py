@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -11,12 +11,13 @@ import pytest
 
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, IPAllocationStatus, ServiceClaim
-from lbprovider.api.core import Lease, LeaseSpec, Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from lbprovider.api.core import EndpointSlice, Lease, LeaseSpec, Node, NodeCondition, NodeSpec, NodeStatus, Taint
 from lbprovider.api.meta import LabelSelector, Object, ObjectMeta
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus
 from lbprovider.api.registration import ANNOTATION, Attachment, Registration
 from lbprovider.election import placement
-from lbprovider.election.placement import NodeView, Placement
+from lbprovider.election.endpoints import Backends, Endpoints, as_slice
+from lbprovider.election.placement import Placement, Reason, Screened
 from lbprovider.kube.ports import Unreadable
 from lbprovider.speaker.view import View, Wishes
 
@@ -58,6 +59,12 @@ def allocation(address: str = "192.0.2.100", **spec: object) -> IPAllocation:
     )
 
 
+def slice_of(service: str, *ready: str, leaving: tuple[str, ...] = (), name: str = "") -> EndpointSlice:
+    labels = {names.SERVICE_LABEL: service}
+    metadata = ObjectMeta(name=name or f"{service}-1", namespace="default", labels=labels)
+    return as_slice(metadata, Endpoints(frozenset(ready), frozenset(leaving)))
+
+
 @dataclass
 class World:
     """A view, and what it told."""
@@ -89,6 +96,7 @@ def world() -> World:
     made.view.nodes.replaced([node(f"n{number}") for number in (1, 2, 3)], [])
     made.view.leases.replaced([lease(f"n{number}", attachment(number)) for number in (1, 2, 3)], [])
     made.view.advertisements.replaced([advertisement()], [])
+    made.view.endpoints.replaced([slice_of("web", "n1", "")], [])
     made.view.allocations.replaced([allocation(nodes=("n2", "n3"))], [])
     return made
 
@@ -187,9 +195,11 @@ def rankings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     ranked: list[bytes] = []
     place = placement.place
 
-    def counting(address: bytes, nodes: Iterable[NodeView], preferred: Sequence[str]) -> Placement:
+    def counting(
+        address: bytes, nodes: Screened, preferred: Sequence[str], backends: Backends, lot: bytes
+    ) -> Placement:
         ranked.append(address)
-        return place(address, nodes, preferred)
+        return place(address, nodes, preferred, backends, lot)
 
     monkeypatch.setattr(placement, "place", counting)
     return ranked
@@ -237,6 +247,127 @@ def test_ranking_is_done_in_portions_and_what_was_there_stays_meanwhile(world: W
     world.view.nodes.changed(node("n1", ready="False"))
     assert world.view.work(60)
     assert len(world.view.wishes(SEGMENT)) == 100
+
+
+def test_an_address_follows_the_endpoints_of_its_service(world: World) -> None:
+    local = msgspec.structs.replace(SERVICE, external_traffic_policy="Local")
+    world.view.allocations.changed(allocation(services=(local,), nodes=("n2", "n3")))
+    assert world.ranked() == ("n1",)
+    world.view.endpoints.changed(slice_of("web", "n3", name="web-2"))
+    assert world.ranked() == ("n3", "n1")
+    world.view.endpoints.changed(slice_of("web", "n2", leaving=("n1",)))
+    assert world.ranked() == ("n2", "n3")
+    world.view.endpoints.deleted(Object(metadata=ObjectMeta(name="web-2", namespace="default")))
+    assert world.ranked() == ("n2",)
+    world.view.endpoints.changed(slice_of("web", leaving=("n1",)))
+    assert world.ranked() == ("n1",)
+    world.view.endpoints.changed(slice_of("web"))
+    assert world.ranked() == ()
+    assert set(world.view.placement("192.0.2.100").ineligible.values()) == {Reason.NO_ENDPOINTS}
+    world.view.endpoints.changed(slice_of("web", ""))
+    assert set(world.view.placement("192.0.2.100").ineligible.values()) == {Reason.NO_LOCAL_ENDPOINT}
+
+
+def test_endpoints_of_a_service_of_the_same_name_elsewhere_are_none_of_ours(world: World) -> None:
+    elsewhere = slice_of("web", "n2")
+    metadata = msgspec.structs.replace(elsewhere.metadata, namespace="shop")
+    world.view.endpoints.changed(msgspec.structs.replace(elsewhere, metadata=metadata))
+    world.view.endpoints.changed(slice_of("web"))
+    assert world.ranked() == ()
+
+
+def test_a_slice_that_changes_hands_or_comes_to_nothing_new(world: World) -> None:
+    one, other = ServiceClaim(namespace="default", name="other", uid="u2"), allocation("192.0.2.101")
+    other = msgspec.structs.replace(other, spec=msgspec.structs.replace(other.spec, services=(one,)))
+    world.view.allocations.changed(other)
+    assert (world.ranked("192.0.2.101"), world.ranked()) == ((), ("n2", "n3", "n1"))
+    handed = slice_of("other", "n1", name="web-1")
+    world.view.endpoints.changed(handed)
+    assert world.ranked() == ()
+    assert world.ranked("192.0.2.101") != ()
+    world.wishes()
+    before = world.stale
+    pod_moved = msgspec.structs.replace(handed, metadata=msgspec.structs.replace(handed.metadata, resource_version="9"))
+    world.view.endpoints.changed(pod_moved)
+    world.view.endpoints.changed(slice_of("nobodys", "n1"))
+    assert world.stale == before
+
+
+def test_a_list_of_slices_is_read_by_portions_and_says_who_is_gone(world: World) -> None:
+    world.wishes()
+    many = [slice_of(f"s{number}", "n1") for number in range(100)]
+    broken = Unreadable("EndpointSlice", ObjectMeta(name="web-1", namespace="default"), "broken")
+    world.view.endpoints.replaced(many, [broken])
+    assert world.view.work(5)
+    assert world.ranked() == ("n2", "n3", "n1")  # what can't be read counts as it was last
+    world.view.endpoints.replaced(many, [])
+    world.view.endpoints.changed(slice_of("late", "n1"))  # before the list was read
+    assert world.ranked() == ()
+    assert {service: known.ready for service, known in world.view.endpoints_known().items()} == {}
+    assert world.view.endpoints.of("default/s7").ready == {"n1"}
+    world.view.endpoints.replaced(many[:1], [])
+    world.wishes()
+    assert not world.view.endpoints.of("default/s7")
+
+
+def test_both_families_rank_alike_and_whatever_came_first(world: World) -> None:
+    for number in range(100, 120):
+        claim = ServiceClaim(namespace="default", name=f"s{number}", uid=f"u{number}")
+        world.view.endpoints.changed(slice_of(f"s{number}", ""))
+        six, four = f"2001:db8::{number}", f"192.0.2.{number}"
+        world.view.allocations.changed(allocation(six, services=(claim,)))
+        alone = world.ranked(six)
+        world.view.allocations.changed(allocation(four, services=(claim,)))
+        assert world.ranked(six) == world.ranked(four)
+        world.view.allocations.deleted(Object(metadata=ObjectMeta(name=four)))
+        assert world.ranked(six) == alone
+
+
+def test_advertisements_for_some_services_only(world: World) -> None:
+    selecting = advertisement(serviceSelectors=[{"matchLabels": {"app": "web"}}])
+    world.view.advertisements.changed(selecting)
+    assert world.ranked() == ("n2", "n3", "n1")  # the controller has not looked yet
+    world.view.allocations.changed(allocation(nodes=("n2", "n3"), advertisements=()))
+    assert world.ranked() == ()
+    assert set(world.view.placement("192.0.2.100").ineligible.values()) == {Reason.NO_ADVERTISEMENT}
+    world.view.allocations.changed(allocation(nodes=("n2", "n3"), advertisements=("all",)))
+    assert world.ranked() == ("n2", "n3", "n1")
+
+
+def test_a_node_that_is_drained_or_gone_is_said(world: World) -> None:
+    drained = node("n2")
+    annotated = msgspec.structs.replace(drained.metadata, annotations={names.DRAIN_ANNOTATION: "now"})
+    world.view.nodes.changed(msgspec.structs.replace(drained, metadata=annotated))
+    world.view.nodes.deleted(Object(metadata=ObjectMeta(name="n3")))
+    assert world.ranked() == ("n1",)
+    assert world.view.placement("192.0.2.100").ineligible == {"n2": Reason.DRAINING, "n3": Reason.NODE_GONE}
+    world.view.nodes.changed(drained)
+    assert world.ranked() == ("n2", "n1")
+
+
+def test_where_nobody_should_announce_nobody_is_placed(world: World) -> None:
+    world.wishes()
+    assert world.view.placement("192.0.2.100").ranking == ("n2", "n3", "n1")
+    world.view.allocations.changed(allocation(services=()))
+    world.wishes()
+    assert world.view.placement("192.0.2.100") == world.view.placement("192.0.2.77") == Placement()
+
+
+def test_it_is_said_once_that_no_node_is_left_for_a_pool_and_once_that_there_is_one(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.wishes()
+    for number in (1, 2, 3):
+        world.view.nodes.changed(node(f"n{number}", names.EXCLUDE_NODE_LABEL))
+        world.wishes()
+    world.view.leases.changed(lease("n1", attachment(9)))
+    world.wishes()
+    said = capsys.readouterr().out
+    assert said.count("no node may announce the addresses of a pool") == 1
+    assert "NodeExcluded" in said
+    world.view.nodes.changed(node("n1"))
+    world.wishes()
+    assert capsys.readouterr().out.count("nodes may announce the addresses of a pool again") == 1
 
 
 def test_registrations_are_told_on_change_only(world: World) -> None:
