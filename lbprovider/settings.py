@@ -118,6 +118,29 @@ class LabSettings:
         _check_range("--addresses", self.addresses, MOST_ADDRESSES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSettings:
+    """Settings of ``lbprovider lab trial``."""
+
+    names: tuple[str, ...]
+    """Of trials, or ``all``."""
+    repeat: int = 1
+    """How many good samples each trial takes."""
+    nodes: int | None = None
+    """How many nodes a lab has; None = as each trial likes best, which is 3 where it takes so many."""
+    addresses: int = 1
+    """How many Services there are; the first one's address is watched."""
+    ipv6: bool = False
+    """Whether an IPv6 address is watched; the Services are dual-stack then."""
+
+    def __post_init__(self) -> None:
+        if self.repeat < 1:
+            raise UsageError(f"--repeat {self.repeat}: take each trial at least once")
+        if self.nodes is not None:
+            _check_range("--nodes", self.nodes, MOST_NODES)
+        _check_range("--addresses", self.addresses, MOST_ADDRESSES)
+
+
 def _check_range(flag: str, number: int, most: int) -> None:
     if not 1 <= number <= most:
         raise UsageError(f"{flag} {number}: the lab has between 1 and {most}")

@@ -20,7 +20,7 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -47,6 +47,10 @@ CONTROL: Final = MANAGEMENT[1]
 _ROUTER: Final = 1
 _FIRST_NODE: Final = 11
 _CLIENT: Final = 100
+_FAR_CLIENT: Final = 101
+_FIRST_GUEST: Final = 102
+_FAR: Final = "far"
+"""The bridge of those who are split from the LAN."""
 _NAME: Final = re.compile(r"lbp-(?P<pid>\d+)-(?P<start>\d+)-\d+-[a-z0-9-]+")
 _runs: Final = itertools.count(1)
 
@@ -97,6 +101,8 @@ class Lan:
         self.directory = directory
         self._prefix = f"lbp-{os.getpid()}-{started(os.getpid())}-{next(_runs)}"
         self._programs: list[Process] = []
+        self._guests: dict[str, Namespace] = {}
+        self._split = False
         with contextlib.ExitStack() as undo:
             self._undo = undo
             self.switch = self._namespace("switch")
@@ -202,6 +208,14 @@ class Lan:
             self.switch.sysctl(key, 1)
         return client
 
+    def guest(self, name: str) -> Namespace:
+        """Another host on the LAN, by its name; it is made when it is first asked for."""
+        if name not in self._guests:
+            number = _FIRST_GUEST + len(self._guests)
+            self._guests[name] = guest = self._namespace(name)
+            self._join_lan(guest, name, LAN4[number], LAN6[number])
+        return self._guests[name]
+
     # --- failures
 
     def cut_cable(self, node: str) -> None:
@@ -222,11 +236,30 @@ class Lan:
             self.switch.down(f"{bridge}-{node}")
         self.nodes[node].namespace.evict()
 
+    def mute(self, node: str) -> None:
+        """Lose one direction of the node's LAN cable: nobody hears it any more, and it hears all."""
+        self.switch.one_way(f"lan-{node}", speaks=False)
+
+    def deafen(self, node: str) -> None:
+        """Lose the other direction: it hears nobody any more, and is heard by all."""
+        self.switch.one_way(f"lan-{node}", hears=False)
+
+    def split(self, far: Iterable[str]) -> None:
+        """Split the LAN: these nodes are on a switch of their own, the client and the router stay with the others."""
+        if not self._split:
+            self._split = True
+            self.switch.add_bridge(_FAR)
+            self.switch.sysctl(f"ipv4/conf/{_FAR}/arp_ignore", 1)  # the router is on the other side
+            self.switch.sysctl(f"ipv6/conf/{_FAR}/disable_ipv6", 1)
+        for node in far:
+            self.switch.enslave(f"lan-{node}", _FAR)
+
     def heal(self, node: str) -> None:
         """Undo whatever of these was done to the node's networks; its programs are the caller's to start again."""
         for bridge in ("lan", "mgmt"):
             self.switch.enslave(f"{bridge}-{node}", bridge)
             self.switch.up(f"{bridge}-{node}")
+        self.switch.one_way(f"lan-{node}")
 
     # --- programs
 
@@ -258,6 +291,13 @@ class Lan:
         source = self.client_address4 if isinstance(target, IPv4Address) else self.client_address6
         path = output or self._fresh("probe")
         prober = Prober(self.client, "eth0", target=target, source=source, output=path, period=period)
+        self._adopt(prober.process)
+        return prober
+
+    def probe_far(self, target: Address) -> Prober:
+        """The same on the far side of a LAN that was split."""
+        source = LAN4[_FAR_CLIENT] if isinstance(target, IPv4Address) else LAN6[_FAR_CLIENT]
+        prober = Prober(self.switch, _FAR, target=target, source=source, output=self._fresh("far"))
         self._adopt(prober.process)
         return prober
 

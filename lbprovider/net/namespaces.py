@@ -11,6 +11,7 @@ Raises :class:`OSError` for what the kernel refuses (pyroute2's ``NetlinkError``
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -162,6 +163,33 @@ class Namespace:
                 "set", index=self._index(interface), master=self._index(bridge) if bridge is not None else 0
             )
         )
+
+    def one_way(self, port: str, *, speaks: bool = True, hears: bool = True) -> None:
+        """Cut one direction of a bridge's port, or neither: both ends keep their carrier, and the other way works.
+
+        Args:
+            port: enslaved to a bridge.
+            speaks: whether what comes from the cable reaches the bridge.
+            hears: whether what the bridge has for the cable goes there.
+
+        Raises:
+            OSError: this kernel can't lock a port (Linux 5.18), which is how nothing comes in any more.
+        """
+
+        def cut() -> None:
+            index = self._index(port)
+            flags = {
+                "locked": not speaks,  # whoever was not learnt is not let in, and nobody is learnt
+                "learning": speaks and hears,
+                **dict.fromkeys(("unicast_flood", "mcast_flood", "bcast_flood"), hears),
+            }
+            self._route.brport("set", index=index, **{name: int(flag) for name, flag in flags.items()})
+            self._route.brport("set", index=index, flush=None)
+            known = self._link(port).get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+            if not speaks and not (known and known.get_attr("IFLA_BRPORT_LOCKED")):
+                raise OSError(errno.EOPNOTSUPP, f"port {port} can't be locked: this kernel is older than Linux 5.18")
+
+        self.run(cut)
 
     def mac(self, interface: str) -> str:
         """The hardware address of an interface, as ``aa:bb:cc:dd:ee:ff``."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from lbprovider.lab.eyes.flooded import SOURCE
 from lbprovider.lab.eyes.frames import Address, Claim, Kind, claim
 from lbprovider.lab.eyes.judge import MS, Reply
 from lbprovider.lab.process import Process
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path)
     given = parser.parse_args()
     hurry()
-    with Tap(given.interface, promiscuous=True) as tap, given.output.open("ab") as output:
+    with Tap(given.interface, promiscuous=True, deaf_to=SOURCE) as tap, given.output.open("ab") as output:
         _record(tap, output)
 
 

@@ -39,6 +39,8 @@ class Reply:
 
     at: int
     mac: str
+    unasked: bool = False
+    """Whether it said so in a gratuitous frame, which is what a client learns from that has an entry already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 ``python -m lbprovider.lab.eyes.prober`` is the program that does it, in the client's namespace: one broadcast ARP
 request (or multicast Neighbor Solicitation) a period, from a packet socket, so that no cache of the kernel stands
 between. :class:`Prober` starts it and reads what it writes: JSON lines, ``{"sent": ns, "due": ns}`` and
-``{"reply": mac, "at": ns}``, nanoseconds of the monotonic clock. What it means is for :mod:`lbprovider.lab.eyes.judge`.
+``{"reply": mac, "at": ns}``, with ``unasked`` in the place of ``reply`` for a gratuitous frame; nanoseconds of the
+monotonic clock. What it means is for :mod:`lbprovider.lab.eyes.judge`.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from lbprovider.lab.eyes.frames import Address, claim, question
+from lbprovider.lab.eyes.flooded import SOURCE
+from lbprovider.lab.eyes.frames import Address, Kind, claim, question
 from lbprovider.lab.eyes.judge import MS, Reply, Samples, Sent
 from lbprovider.lab.process import Process
 from lbprovider.net.namespaces import Namespace
@@ -55,6 +57,10 @@ class Prober:
         self.target = target
         self.period = period
         self._output = output
+        # Each line is read once: whoever looks often shares the machine with those who are looked at.
+        self._read = 0
+        self._sent: list[Sent] = []
+        self._replies: list[Reply] = []
         output.write_bytes(b"")
         argv = [sys.executable, "-m", __name__, "--interface", interface, "--target", str(target)]
         argv += ["--source", str(source), "--period", str(period), "--output", str(output)]
@@ -68,20 +74,23 @@ class Prober:
         """
         if self.process.status not in {None, 0, -signal.SIGTERM, -signal.SIGKILL}:
             raise RuntimeError(f"{self.process.name} ended with {self.process.status}: {self.process.tail()}")
-        sent: list[Sent] = []
-        replies: list[Reply] = []
-        whole, _, _ = self._output.read_bytes().rpartition(b"\n")
+        with self._output.open("rb") as output:
+            output.seek(self._read)
+            whole, newline, _ = output.read().rpartition(b"\n")
         for line in whole.splitlines():
             record: Mapping[str, object] = json.loads(line)
             match record:
                 case {"sent": int(at), "due": int(due)}:
-                    sent.append(Sent(at, due))
+                    self._sent.append(Sent(at, due))
                 case {"reply": str(mac), "at": int(at)}:
-                    replies.append(Reply(at, mac))
+                    self._replies.append(Reply(at, mac))
+                case {"unasked": str(mac), "at": int(at)}:
+                    self._replies.append(Reply(at, mac, unasked=True))
                 case _:
                     raise RuntimeError(f"{self.process.name} wrote {line!r}")
-        replies.sort(key=lambda reply: reply.at)
-        return Samples(self.period, tuple(sent), tuple(replies))
+        self._read += len(whole) + len(newline)
+        self._replies.sort(key=lambda reply: reply.at)
+        return Samples(self.period, tuple(self._sent), tuple(self._replies))
 
     def stop(self) -> Samples:
         """End it and give all that it saw."""
@@ -117,7 +126,8 @@ def _probe(tap: Tap, target: Address, source: Address, period: int, record: _Rec
             for seen in tap.receive():
                 said = None if seen.outgoing else claim(seen.frame)
                 if said is not None and said.address == target:
-                    record.add(f'{{"reply": "{said.mac}", "at": {seen.at}}}\n')
+                    how = "unasked" if said.kind is Kind.GRATUITOUS else "reply"
+                    record.add(f'{{"{how}": "{said.mac}", "at": {seen.at}}}\n')
         now = time.monotonic_ns()
         if now >= due:
             if tap.send(request):
@@ -137,7 +147,7 @@ def main() -> None:
     given = parser.parse_args()
     hurry()
     gc.disable()  # a collection is a late request; nothing here makes cycles
-    with Tap(given.interface) as tap:
+    with Tap(given.interface, deaf_to=SOURCE) as tap:
         _probe(tap, given.target, given.source, given.period, _Record(given.output))
 
 
