@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from lbprovider.errors import HostError
-from lbprovider.net.bpf import programs, syscalls
+from lbprovider.net.bpf import layout, programs, syscalls
 from lbprovider.net.bpf.maps import Table, Words
 from lbprovider.net.bpf.port import FastPath
 from lbprovider.net.clock import boottime
@@ -35,7 +35,7 @@ def open_fast_path(link: Link) -> FastPath:
         check_present(link)
         table = Table(CAPACITY)
         opened.callback(table.close)
-        words = Words(programs.FIRST_DEADLINE + CAPACITY)
+        words = Words(layout.FIRST_DEADLINE + CAPACITY)
         opened.callback(words.close)
         _check_clock()
         program = syscalls.load(programs.answerer(table.descriptor, words.descriptor), "lbp_answer")
@@ -63,7 +63,7 @@ class KernelFastPath:
         self._held: dict[bytes, int] = {}
         # First in, first out: a word that was given up is another address's only after thousands of changes, so a
         # program that had read its number just before is long done with it.
-        self._free = deque(range(programs.FIRST_DEADLINE, programs.FIRST_DEADLINE + CAPACITY))
+        self._free = deque(range(layout.FIRST_DEADLINE, layout.FIRST_DEADLINE + CAPACITY))
         self._closed = False
 
     def hold(self, address: bytes, mac: bytes, deadline: int) -> None:
@@ -102,7 +102,7 @@ class KernelFastPath:
         self._table.remove(address)
 
     def counts(self) -> Mapping[str, int]:
-        return {} if self._closed else {family: self._words[word] for family, word in programs.ANSWERED.items()}
+        return {} if self._closed else {family: self._words[word] for family, word in layout.ANSWERED.items()}
 
     def close(self) -> None:
         if self._closed:

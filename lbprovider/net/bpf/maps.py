@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from lbprovider.net.bpf import syscalls
-from lbprovider.net.bpf.programs import ENTRY, KEY
+from lbprovider.net.bpf.layout import ENTRY, KEY
 
 _WORD: Final = 8
 
