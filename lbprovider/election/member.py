@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lbprovider.election.asking import Asking
 from lbprovider.election.changing import Changing
@@ -102,10 +102,16 @@ class Member:
             self._evidence.epoch += 1
         return self._end()
 
-    def heard(self, beat: Heartbeat, now: int) -> Output:
-        """A datagram whose seal was good. "Heard" is the moment of this call, not of its arrival in the kernel (C5)."""
-        self._begin(now)
-        ignored = self._hear(beat)
+    def heard(self, beats: Iterable[Heartbeat], now: int) -> Output:
+        """Datagrams whose seals were good: all that have come, in order. They are heard now, whenever they came (C5).
+
+        Here rule 6 comes after rule 5. Nothing was granted since the last step, so a promise that is renewed now binds
+        this voter without a gap; and an echo proves what it proves whenever it is read. The other way round, whoever
+        wakes late would take the news that lies ready for none.
+        """
+        self._start(now)
+        ignored = tuple([self._hear(beat) for beat in beats])
+        self._lapse()
         return self._end(ignored)
 
     def wish(self, wishes: Mapping[bytes, tuple[str, ...]], now: int) -> Output:
@@ -293,15 +299,21 @@ class Member:
     # --- One step -----------------------------------------------------------------------------------------------
 
     def _begin(self, now: int) -> None:
-        """Rule 6, first in every step."""
+        self._start(now)
+        self._lapse()
+
+    def _start(self, now: int) -> None:
         self._now = max(self._now, now)
         self._tenures.changes = []
+
+    def _lapse(self) -> None:
+        """Rule 6: before anything is judged."""
         for peer in self._peers.lapse(self._now):
             self._grants.lapse(peer)
         if self._segment is not None:
             self._tenures.lapse(self._segment, self._mine(self._segment, self._now), self._now)
 
-    def _end(self, ignored: str = "") -> Output:
+    def _end(self, ignored: tuple[str, ...] = ()) -> Output:
         segment, now = self._segment, self._now
         if segment is None:
             return Output(ignored=ignored)

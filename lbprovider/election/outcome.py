@@ -95,10 +95,11 @@ class Output:
         changes: addresses that were won or lost.
         datagrams: (receiver, datagram); all share one moment, and are worth nothing later.
         swap: a change of the Segment that this node should write, by compare-and-swap.
-        ignored: why the datagram that was heard changed nothing (a CamelCase word for a counter); empty if it counted.
+        ignored: for each datagram that was heard why it changed nothing (a CamelCase word for a counter); empty if it
+            counted.
     """
 
     changes: tuple[Won | Lost, ...] = ()
     datagrams: tuple[tuple[str, Heartbeat], ...] = ()
     swap: ProposeSwap | None = None
-    ignored: str = ""
+    ignored: tuple[str, ...] = ()

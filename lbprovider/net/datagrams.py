@@ -6,15 +6,15 @@ import asyncio
 import errno
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from lbprovider.errors import HostError
 from lbprovider.net.device import check_present, label
 from lbprovider.net.links import Link
 
-Received = Callable[[bytes, str], None]
-"""Gets each datagram's payload and its sender's address, as ``192.0.2.1`` or ``2001:db8::1``."""
+Received = Callable[[Sequence[tuple[bytes, str]]], None]
+"""Gets all datagrams that have come: payload and sender's address, as ``192.0.2.1`` or ``2001:db8::1``, of each."""
 
 
 class Datagrams(Protocol):
@@ -82,7 +82,7 @@ class KernelDatagrams:
     Args:
         link: where.
         port: the UDP port, ours and the peers'.
-        received: called for each datagram.
+        received: called for what has come.
 
     Raises:
         HostError: see ``OpenDatagrams``.
@@ -151,13 +151,16 @@ class KernelDatagrams:
         self._sockets.clear()
 
     def _read(self, ready: socket.socket) -> None:
+        batch: list[tuple[bytes, str]] = []
         for _ in range(_BATCH):
             try:
                 payload, source = ready.recvfrom(_LONGEST)
             except BlockingIOError:
-                return
+                break
             except OSError as error:
                 # What an earlier send met comes back here (ICMP errors do not: the sockets are not connected).
                 self._failures[label(error)] += 1
-                return
-            self._received(payload, source[0].partition("%")[0])
+                break
+            batch.append((payload, source[0].partition("%")[0]))
+        if batch:
+            self._received(batch)

@@ -22,7 +22,7 @@ class Interface:
     Args:
         host: opens them.
         port: UDP port of heartbeats.
-        received: gets each datagram and its sender's address.
+        received: gets the datagrams that have come, each with its sender's address.
         answer: gets each question, returns what to send back.
         gone: called when the interface is taken away.
         trouble: told what the kernel has no room for; the rest works.

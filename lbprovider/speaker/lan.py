@@ -188,10 +188,22 @@ class Lan:
         self._be_candidate()
 
     @_fail_stop
-    def drain(self) -> None:
-        """Hands every address on, and takes none from now on (rule 14)."""
+    def drain(self, *, returning: bool = False) -> None:
+        """Hands every address on, and takes none from now on (rule 14); see ``Member.drain``."""
         now = self._host.clock()
-        self._step(self.member.drain(now), now)
+        self._step(self.member.drain(now, returning=returning), now)
+
+    @_fail_stop
+    def undrain(self) -> None:
+        """Takes addresses again."""
+        now = self._host.clock()
+        self._step(self.member.undrain(now), now)
+
+    @_fail_stop
+    def leave(self) -> None:
+        """Takes this node off the Segment's list where the others need that, before it ends (C10)."""
+        now = self._host.clock()
+        self._step(self.member.leave(now), now)
 
     def close(self) -> None:
         """No more answers, datagrams, timers."""
@@ -221,6 +233,10 @@ class Lan:
         """Whether this node votes here: then no promise of a former life of it is left."""
         return self.member.votes(self._host.clock())
 
+    def has_left(self) -> bool:
+        """After ``leave``: whether the others need this node no more."""
+        return self.member.leaving_done(self._host.clock())
+
     def owns(self, address: bytes) -> bool:
         """Whether the address is ours at this moment."""
         return self.member.may_answer(address, self._host.clock())
@@ -236,19 +252,23 @@ class Lan:
     # ---- events from below
 
     @_fail_stop
-    def _received(self, datagram: bytes, source: str) -> None:
-        try:
-            opened, beat = self._peers.read(datagram)
-        except WireError as error:
-            telemetry.HEARTBEATS_DROPPED.labels(reason=error.reason).inc()
+    def _received(self, batch: Sequence[tuple[bytes, str]]) -> None:
+        letters = []
+        for datagram, source in batch:
+            try:
+                letters.append((*self._peers.read(datagram), source))
+            except WireError as error:
+                telemetry.HEARTBEATS_DROPPED.labels(reason=error.reason).inc()
+        if not letters:
             return
         now = self._host.clock()
-        output = self.member.heard(beat, now)
-        if output.ignored:
-            telemetry.HEARTBEATS_DROPPED.labels(reason=output.ignored).inc()
-        else:
-            self._peers.heard(beat.node, source, opened)
-            telemetry.HEARTBEATS.labels(peer=beat.node).inc()
+        output = self.member.heard([beat for _, beat, _ in letters], now)
+        for (opened, beat, source), ignored in zip(letters, output.ignored, strict=True):
+            if ignored:
+                telemetry.HEARTBEATS_DROPPED.labels(reason=ignored).inc()
+            else:
+                self._peers.heard(beat, source, opened)
+                telemetry.HEARTBEATS.labels(peer=beat.node).inc()
         self._step(output, now)
 
     def _answer(self, frame: memoryview) -> bytes | None:

@@ -33,6 +33,7 @@ class Peers:
         self._send = send
         self._addresses: dict[str, str] = {}
         self._holds: dict[str, int] = {}
+        self._newest: dict[str, tuple[int, int, int]] = {}
 
     def registered(self, node: str, address: str) -> None:
         """A peer's Lease names another address than before; empty: it is no longer on this LAN."""
@@ -41,6 +42,7 @@ class Peers:
         else:
             self._addresses.pop(node, None)
             self._holds.pop(node, None)
+            self._newest.pop(node, None)
 
     def read(self, datagram: bytes) -> tuple[Opened, Heartbeat]:
         """A datagram, with its seal checked first.
@@ -51,10 +53,16 @@ class Peers:
         opened = unseal(datagram, self._keys())
         return opened, heartbeat.decode(opened.payload)
 
-    def heard(self, node: str, source: str, opened: Opened) -> None:
-        """A signed, new datagram came: the peer is where it came from, whatever its Lease still says (DHCP)."""
-        self._addresses[node] = source
-        self._holds[node] = opened.holds
+    def heard(self, beat: Heartbeat, source: str, opened: Opened) -> None:
+        """A signed datagram came, and counted: the peer is where it came from, whatever its Lease still says (DHCP).
+
+        Only a newer one moves the peer: anybody on the LAN can send a recorded one again, from anywhere.
+        """
+        order = beat.incarnation, beat.sent, beat.number
+        if order > self._newest.get(beat.node, (0, 0, -1)):
+            self._newest[beat.node] = order
+            self._addresses[beat.node] = source
+            self._holds[beat.node] = opened.holds
 
     def send(self, node: str, beat: Heartbeat, live: Iterable[str]) -> None:
         """Sends to a peer, if it is known where.

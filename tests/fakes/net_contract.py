@@ -224,8 +224,8 @@ class NetContract:
         async def scenario() -> None:
             here: list[tuple[bytes, str]] = []
             there: list[tuple[bytes, str]] = []
-            a = bench.open_datagrams(bench.ours, PORT, lambda *got: here.append(got))
-            b = bench.peer_datagrams(bench.peer, PORT, lambda *got: there.append(got))
+            a = bench.open_datagrams(bench.ours, PORT, here.extend)
+            b = bench.peer_datagrams(bench.peer, PORT, there.extend)
             await _first(a, peer, there)
             assert b.send(b"back", ours) is True
             await until(lambda: here)
@@ -239,17 +239,17 @@ class NetContract:
 
     def test_a_second_speaker_on_the_node_is_refused(self, bench: Bench) -> None:
         async def scenario() -> None:
-            first = bench.open_datagrams(bench.ours, PORT, lambda *_: None)
+            first = bench.open_datagrams(bench.ours, PORT, lambda _: None)
             with pytest.raises(HostError, match=r"another speaker runs on this node: UDP port 7472 is in use on"):
-                bench.open_datagrams(bench.ours, PORT, lambda *_: None)
+                bench.open_datagrams(bench.ours, PORT, lambda _: None)
             first.close()
-            bench.open_datagrams(bench.ours, PORT, lambda *_: None).close()
+            bench.open_datagrams(bench.ours, PORT, lambda _: None).close()
 
         bench.run(scenario)
 
     def test_what_can_not_be_sent_is_counted_and_never_raised(self, bench: Bench) -> None:
         async def scenario() -> None:
-            datagrams = bench.open_datagrams(bench.ours, PORT, lambda *_: None)
+            datagrams = bench.open_datagrams(bench.ours, PORT, lambda _: None)
             assert datagrams.send(b"x", "localhost") is False  # no name is ever looked up
             assert datagrams.failures == {"Other": 1}
             bench.down()
@@ -261,15 +261,15 @@ class NetContract:
             assert datagrams.send(b"x", PEER4) is False
             assert sum(datagrams.failures.values()) == 4
             with pytest.raises(HostError, match="No such device"):
-                bench.open_datagrams(bench.ours, PORT, lambda *_: None)
+                bench.open_datagrams(bench.ours, PORT, lambda _: None)
 
         bench.run(scenario)
 
     def test_datagrams_go_on_after_the_link_returns(self, bench: Bench) -> None:
         async def scenario() -> None:
             there: list[tuple[bytes, str]] = []
-            a = bench.open_datagrams(bench.ours, PORT, lambda *_: None)
-            b = bench.peer_datagrams(bench.peer, PORT, lambda *got: there.append(got))
+            a = bench.open_datagrams(bench.ours, PORT, lambda _: None)
+            b = bench.peer_datagrams(bench.peer, PORT, there.extend)
             bench.down()
             bench.up()
             await _first(a, PEER4, there)

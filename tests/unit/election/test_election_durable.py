@@ -81,11 +81,11 @@ def test_no_promise_is_longer_than_the_silence_on_disk() -> None:
     one = member(Durable("uid", 1, HOLD))
     one.adopt(segment("a", "b"), 0, quorum_read=True)
     long = beat(HOLD + 1)
-    output = one.heard(long, SECOND)
-    assert output.ignored == "NotDurable"
+    output = one.heard((long,), SECOND)
+    assert output.ignored == ("NotDurable",)
     assert {sent.echo for _, sent in output.datagrams} == {None}
     assert one.hears(SECOND) == ()
-    assert one.heard(replace(long, hold=HOLD), SECOND).ignored == ""
+    assert one.heard((replace(long, hold=HOLD),), SECOND).ignored == ("",)
     assert one.hears(SECOND) == ("b",)
 
 
@@ -110,7 +110,7 @@ def test_the_silence_to_write_is_the_longest_promise_of_this_life() -> None:
     one.adopt(segment("a", "b", version=2, period=100 * MS), 0, quorum_read=False)
     one.adopt(segment("a", "b", version=3), 0, quorum_read=False)
     assert one.silence == 2 * HOLD
-    one.heard(beat(3 * HOLD), 0)
+    one.heard((beat(3 * HOLD),), 0)
     assert one.silence == 3 * HOLD, "a peer in a newer version named it, and it was promised"
 
 

@@ -37,7 +37,7 @@ def beat(sent: int, **fields: object) -> Heartbeat:
 def test_without_a_segment_nothing_happens() -> None:
     one = member()
     assert one.tick(SECOND).datagrams == ()
-    assert one.heard(beat(1), SECOND).ignored == "NoSegment"
+    assert one.heard((beat(1),), SECOND).ignored == ("NoSegment",)
     assert one.why_not_ready(SECOND) == "no Segment is known yet for this LAN"
     assert not one.votes(SECOND)
     assert not one.connected(SECOND)
@@ -126,7 +126,7 @@ def test_who_is_not_eligible_never_asks() -> None:
 def test_what_is_not_for_us_is_ignored_and_counted(foreign: dict[str, object], reason: str) -> None:
     one = member()
     one.adopt(segment("a", "b"), 0, quorum_read=True)
-    assert one.heard(beat(1, **foreign), 0).ignored == reason
+    assert one.heard((beat(1, **foreign),), 0).ignored == (reason,)
     assert one.hears(0) == ()
 
 
@@ -303,7 +303,7 @@ def test_nothing_of_a_peers_lists_is_taken_that_has_an_empty_list() -> None:
     one = member()
     one.adopt(segment("a", "b"), 0, quorum_read=True)
     lists = MemberLists(0, 1, ((1, 50, False), (1, 50, False)), (("b", 1),))
-    one.heard(beat(1, version=7, lists=lists), 0)
+    one.heard((beat(1, version=7, lists=lists),), 0)
     assert one.segment == segment("a", "b")
 
 

@@ -145,7 +145,7 @@ class Ports:
         for node, lan in self.world.lans.items():
             target = lan.link
             if target is not None and to == str(target.addresses[0].ip) and not {node, self.node} & self.world.cut:
-                self.world._pending.append(partial(lan._received, payload, f"192.0.2.{self.number}"))
+                self.world._pending.append(partial(lan._received, [(payload, f"192.0.2.{self.number}")]))
         return True
 
     @property
@@ -370,7 +370,7 @@ def test_a_datagram_that_somebody_recorded_moves_no_peer() -> None:
     world = World()
     one, two = world.join("n1", "n2")
     recorded = two._upstairs.payloads[-1]  # type: ignore[attr-defined]
-    one._received(recorded, "192.0.2.66")
+    one._received([(recorded, "192.0.2.66")])
     sent = len(world.log)
     world.advance(100 * MS)
     assert {what[0] for _, node, what in world.after(sent, "datagram") if node == "n1"} == {"192.0.2.2"}  # type: ignore[index]
@@ -384,7 +384,7 @@ def test_what_is_not_signed_with_our_key_is_not_heard() -> None:
     payloads = two._upstairs.payloads  # type: ignore[attr-defined]
     payloads.clear()
     # The wire's log can't read them; they arrive all the same.
-    two._peers._send = lambda payload, _: one._received(payload, "192.0.2.2")
+    two._peers._send = lambda payload, _: one._received([(payload, "192.0.2.2")])
     world.advance(1_000 * MS)
     assert one.hears == ()
     assert one.owned == two.owned == frozenset()
