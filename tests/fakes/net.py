@@ -222,7 +222,7 @@ class FakeDatagrams:
 
     def deliver(self, payload: bytes, source: str) -> None:
         if self in self.node.lan.datagrams:
-            self._received(payload, source)
+            self._received([(payload, source)])
 
     def close(self) -> None:
         if self in self.node.lan.datagrams:
