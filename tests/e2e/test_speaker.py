@@ -20,6 +20,7 @@ from lbprovider.lab.provider import NAMESPACE
 from lbprovider.speaker.files import SnapshotFile
 from lbprovider.speaker.snapshot import Snapshot
 from tests.e2e.rig import nodes, ours, services
+from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import Cluster
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
@@ -46,6 +47,8 @@ class Rig:
             self.start(node)
         ours.pool(cluster, "lan", f"{ADDRESS4}-198.51.100.219", f"{ADDRESS6}-2001:db8:1::ff")
         ours.advertisement(cluster, "lan", interfaces=["eth0"])
+        for node in self.lan.nodes:
+            Pod(cluster, f"web-{node}", node, {"app": "web"})
         services.create(cluster, "web", {"app": "web"}, family_policy="RequireDualStack", families=["IPv4", "IPv6"])
         self.settle()
 
