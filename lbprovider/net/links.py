@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Final, Protocol
 
+Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
@@ -30,6 +31,8 @@ class Link:
     """What can be bound: no tentative, failed or temporary IPv6 address. IPv4 first, primary ones first."""
     default_route: bool = False
     """A default route of the main table, of either family, leaves through it."""
+    gateways: tuple[Address, ...] = ()
+    """The next hops of those routes that are hosts on it, IPv4 first."""
     master: int = 0
     """The index of the bond, bridge, team or VRF that it is enslaved to; 0 = none."""
     kind: str = ""
@@ -104,7 +107,7 @@ _CHANGES: Final[tuple[tuple[What, Callable[[Link, Link], bool]], ...]] = (
     (What.DOWN, lambda old, new: old.usable and not new.usable),
     (What.MAC, lambda old, new: old.mac != new.mac),
     (What.ADDRESSES, lambda old, new: old.addresses != new.addresses),
-    (What.DEFAULT_ROUTE, lambda old, new: old.default_route != new.default_route),
+    (What.DEFAULT_ROUTE, lambda old, new: (old.default_route, old.gateways) != (new.default_route, new.gateways)),
     (What.MASTER, lambda old, new: old.master != new.master),
 )
 

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -22,7 +22,7 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from lbprovider.errors import HostError
 from lbprovider.net import filters
-from lbprovider.net.links import Interface, Link, LinkChange, change
+from lbprovider.net.links import Address, Interface, Link, LinkChange, change
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -62,6 +62,10 @@ _ANY: Final = bytes(16)
 """A request's body that asks for everything: struct ifinfomsg of zeros, and long enough for the other kinds."""
 
 
+Defaults = Mapping[int, tuple[Address, ...]]
+"""By index, the interfaces that a default route leaves through, each with the routers that it leaves to."""
+
+
 class Table:
     """What netlink has said of the interfaces, message by message. Pure, but for pyroute2's message type."""
 
@@ -69,7 +73,7 @@ class Table:
         self._links: dict[int, Link] = {}
         self._carrier_ups: dict[int, int] = {}
         self._addresses: dict[int, dict[Interface, bool]] = {}
-        self._defaults: frozenset[int] = frozenset()
+        self._defaults: Defaults = {}
         self.changed: set[int] = set()
         """Indexes that messages were about; whoever looks clears it."""
         self.routes_stale = False
@@ -92,7 +96,12 @@ class Table:
         ordered = sorted(
             addresses, key=lambda each: (each.version, addresses[each], each.ip.packed, each.network.prefixlen)
         )
-        return replace(link, addresses=tuple(ordered), default_route=index in self._defaults)
+        return replace(
+            link,
+            addresses=tuple(ordered),
+            default_route=index in self._defaults,
+            gateways=self._defaults.get(index, ()),
+        )
 
     def indexes(self) -> frozenset[int]:
         """All interfaces."""
@@ -104,10 +113,11 @@ class Table:
         if learn is not None:
             learn(message)
 
-    def set_defaults(self, indexes: frozenset[int]) -> None:
+    def set_defaults(self, defaults: Defaults) -> None:
         """Which interfaces have a default route."""
-        self.changed |= indexes ^ self._defaults
-        self._defaults = indexes
+        both = defaults.keys() | self._defaults.keys()
+        self.changed |= {index for index in both if defaults.get(index) != self._defaults.get(index)}
+        self._defaults = defaults
 
     def take_over(self, before: Table) -> None:
         """This table was read anew: keep what only the former one can know, and call everything changed."""
@@ -150,7 +160,7 @@ class Table:
         self._links.pop(index, None)
         self._carrier_ups.pop(index, None)
         self._addresses.pop(index, None)
-        self._defaults -= {index}
+        self._defaults = {other: hops for other, hops in self._defaults.items() if other != index}
         self.changed.add(index)
 
     def _new_address(self, message: Any) -> None:
@@ -318,14 +328,24 @@ async def _fill(table: Table) -> bool:
     return whole
 
 
-async def _defaults() -> frozenset[int]:
+async def _defaults() -> Defaults:
     """The interfaces that a default route of the main table leaves through."""
-    found: set[int] = set()
+    found: dict[int, set[Address]] = {}
     async for message in _dump(rtnl.RTM_GETROUTE):
         if message["header"]["type"] == rtnl.RTM_NEWROUTE and _is_main(message):
-            found |= {hop["oif"] for hop in message.get_attr("RTA_MULTIPATH") or ()}
-            found |= {index for index in (message.get_attr("RTA_OIF"),) if index}
-    return frozenset(found)
+            hops = [(hop["oif"], hop) for hop in message.get_attr("RTA_MULTIPATH") or ()]
+            for index, hop in [*hops, (message.get_attr("RTA_OIF"), message)]:
+                if index:
+                    found.setdefault(index, set()).update(_gateway(hop))
+    return {index: tuple(sorted(hops, key=lambda hop: (hop.version, hop.packed))) for index, hops in found.items()}
+
+
+def _gateway(hop: Any) -> Iterator[Address]:
+    # RTA_VIA is the next hop of another family than the route's, as IPv4 by way of an IPv6 router (RFC 5549).
+    via = hop.get_attr("RTA_VIA")
+    address = hop.get_attr("RTA_GATEWAY") or (via and via["addr"])
+    if address:
+        yield ip_address(address)
 
 
 def _is_main(route: Any) -> bool:

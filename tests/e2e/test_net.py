@@ -403,15 +403,23 @@ def test_default_routes_are_followed_even_where_the_kernel_is_silent(bench: Kern
             def defaults() -> set[str]:
                 return {name for name, link in links.snapshot().items() if link.default_route}
 
+            def gateways() -> list[str]:
+                return [str(each) for each in links.snapshot()[LAN].gateways]
+
             bench.ip("route", "add", "default", "via", "198.51.100.2", "table", "100")  # for some packets only
             bench.here.add_route("default", PEER4)
             await until(lambda: defaults() == {LAN})
+            assert gateways() == [PEER4]
             bench.ip("route", "replace", "default", "via", "198.51.100.2")
             await until(lambda: defaults() == {MANAGEMENT})
             bench.here.down(MANAGEMENT)  # takes the route with it, without a word
             await until(lambda: defaults() == set())
             bench.here.add_route("default", PEER6)
             await until(lambda: defaults() == {LAN})
+            bench.ip("route", "replace", "default", "nexthop", "via", "192.0.2.9", "nexthop", "via", "192.0.2.8")
+            await until(lambda: gateways() == ["192.0.2.8", "192.0.2.9", PEER6])
+            bench.ip("-4", "route", "replace", "default", "via", "inet6", PEER6)  # IPv4 by way of an IPv6 router
+            await until(lambda: gateways() == [PEER6])
 
     bench.run(scenario)
 

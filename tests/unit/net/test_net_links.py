@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -75,6 +75,7 @@ def test_subnets_are_the_connected_ones_lowest_first() -> None:
         ({"returns": 1}, {What.UP}),
         ({"mac": bytes(6)}, {What.MAC}),
         ({"default_route": True}, {What.DEFAULT_ROUTE}),
+        ({"gateways": (ip_address("192.0.2.254"),)}, {What.DEFAULT_ROUTE}),
         ({"master": 4}, {What.MASTER}),
         (addresses("192.0.2.1/24"), {What.ADDRESSES}),
         ({"mac": bytes(6), "name": "lan0"}, {What.MAC, What.RENAMED}),
@@ -136,9 +137,12 @@ def learnt(*messages: Message) -> Table:
 
 def test_a_link_is_put_together_from_its_messages() -> None:
     table = learnt(new_link(), address("192.0.2.9/24", 0x01), address("192.0.2.200/24"), address("2001:db8::1/64"))
-    table.set_defaults(frozenset({2}))
+    table.set_defaults({2: (ip_address("192.0.2.254"),)})
     assert table.get(2) == link(
-        **addresses("192.0.2.200/24", "192.0.2.9/24", "2001:db8::1/64"), default_route=True, returns=0
+        **addresses("192.0.2.200/24", "192.0.2.9/24", "2001:db8::1/64"),
+        default_route=True,
+        gateways=(ip_address("192.0.2.254"),),
+        returns=0,
     )
     assert table.changed == {2}
 
@@ -192,7 +196,7 @@ def test_reading_anew_keeps_the_count_and_notices_what_was_missed() -> None:
 def test_what_the_kernel_does_not_say_of_routes_is_read_again() -> None:
     def with_default() -> Table:
         table = learnt(new_link(), address("192.0.2.1/24"))
-        table.set_defaults(frozenset({2}))
+        table.set_defaults({2: (ip_address("192.0.2.254"),)})
         assert not table.routes_stale
         return table
 
@@ -206,7 +210,7 @@ def test_what_the_kernel_does_not_say_of_routes_is_read_again() -> None:
 
 def test_a_removed_link_takes_all_with_it() -> None:
     table = learnt(new_link(), address("192.0.2.1/24"))
-    table.set_defaults(frozenset({2}))
+    table.set_defaults({2: (ip_address("192.0.2.254"),)})
     table.learn(message(rtnl.RTM_DELLINK))
     assert table.get(2) is None
     table.learn(new_link())
