@@ -75,6 +75,7 @@ class NodeSpec(Struct, frozen=True):
     """``spec`` of a Node."""
 
     taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
 
 
 class NodeCondition(Struct, frozen=True):

@@ -23,8 +23,9 @@ class Attachment(Struct, frozen=True):
     ``segment`` is the name by which the node knows the LAN (``segment_name``), ``subnets`` are in lowest-first order,
     ``address`` is where datagrams reach the speaker, ``hears`` the nodes whose promise is live here, sorted;
     ``default_route``: the node's default route leaves through it; ``sees_neighbours``: somebody on the LAN who is no
-    member answered it lately, looked at only while it matters (C9). ``version`` and ``lists`` are those of the Segment
-    that it is in: after the API server was restored from a backup, the newest are here (C1).
+    member answered it lately, looked at only while it matters (C9); ``leaving``: the speaker is about to end, and gives
+    its vote back before (C10). ``version`` and ``lists`` are those of the Segment that it is in: after the API server
+    was restored from a backup, the newest are here (C1).
     """
 
     segment: str
@@ -35,6 +36,7 @@ class Attachment(Struct, frozen=True):
     hears: tuple[str, ...] = ()
     default_route: bool = False
     sees_neighbours: bool = False
+    leaving: bool = False
     version: int = 0
     lists: tuple[MemberList, ...] = ()
 

@@ -140,7 +140,8 @@ def _change(name: str, present: SegmentSpec, here: Mapping[str, Attachment], dea
     if len(present.lists) > 1:
         return Plan(Why.CHANGING, f"Segment {name} is changing its members", None, live, unheard)
     gone = _retirable(members, dead)
-    target = tuple(sorted({*members, *heard} - gone))
+    joining = {node for node in heard if not here[node].leaving}  # a vote given back is not pressed on its giver (C10)
+    target = tuple(sorted({*members, *joining} - gone))
     added = [node for node in target if node not in members]
     period = period_ns(present.heartbeat_period)
     wish = period != period_ns(present.lists[-1].heartbeat_period)

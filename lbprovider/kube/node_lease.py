@@ -70,6 +70,7 @@ class NodeLease:
         self._backoff = Backoff(rand, cap=PERIOD)
         self._attachments: tuple[Attachment, ...] = ()
         self._dirty = asyncio.Event()
+        self._told = asyncio.Event()
         self._wrote_at = clock()
         self._none = Lease(metadata=ObjectMeta(name=node, namespace=namespace))
         self._stored = self._none
@@ -112,6 +113,11 @@ class NodeLease:
         if attachments != self._attachments:
             self._attachments = attachments
             self._dirty.set()
+            self._told.clear()
+
+    async def told(self) -> None:
+        """Until the API server has all that was registered; ``run`` must be running."""
+        await self._told.wait()
 
     async def run(self) -> None:
         """Renews until cancelled; outlives an API server that is down, and a Lease that was deleted.
@@ -204,6 +210,8 @@ class NodeLease:
         write = self._api.replace if old.resource_version else self._api.create
         self._stored = await write(LEASES, lease)
         self._wrote_at = self._clock()
+        if not self._dirty.is_set():
+            self._told.set()
 
     def _is_ours(self) -> bool:
         return self._stored.spec.holder_identity == self._identity

@@ -64,7 +64,7 @@ def _name(link: Link, segments: Iterable[Segment], former: str) -> str:
 
 
 def attachments(
-    lans: Mapping[str, Link], seen: Mapping[str, Seen], before: Sequence[Attachment]
+    lans: Mapping[str, Link], seen: Mapping[str, Seen], before: Sequence[Attachment], *, leaving: bool = False
 ) -> tuple[Attachment, ...]:
     """What to register, by Segment name.
 
@@ -73,12 +73,16 @@ def attachments(
         seen: what is seen on each of these LANs.
         before: what was registered last. An interface that is down stays registered as it last was: that it is gone
             shows on the LAN at once, and the LAN of an address must not change because a switch starts anew.
+        leaving: whether this speaker is about to end.
     """
     last = {one.segment: one for one in before}
-    return tuple(_attachment(name, link, seen.get(name, Seen()), last.get(name)) for name, link in sorted(lans.items()))
+    return tuple(
+        _attachment(name, link, seen.get(name, Seen()), last.get(name), leaving=leaving)
+        for name, link in sorted(lans.items())
+    )
 
 
-def _attachment(name: str, link: Link, seen: Seen, before: Attachment | None) -> Attachment:
+def _attachment(name: str, link: Link, seen: Seen, before: Attachment | None, *, leaving: bool) -> Attachment:
     if not link.usable and before is not None and before.interface == link.name:
         address, subnets, default_route = before.address, before.subnets, before.default_route
     else:
@@ -93,6 +97,7 @@ def _attachment(name: str, link: Link, seen: Seen, before: Attachment | None) ->
         subnets=subnets,
         hears=seen.hears,
         default_route=default_route,
+        leaving=leaving,
         version=seen.version,
         lists=seen.lists,
     )
