@@ -1,8 +1,9 @@
 """One LAN: the election's rules, the datagrams that carry them, and the answers that they allow, in one loop.
 
 Each event (a datagram, a timer, a wish, a change of the interface) is one step of the Member, and what the step comes
-to is done before the next event: first out of the responder what is lost and into it what is won, then the datagrams,
-then what announces, then whoever writes it down. ELECTION.md rules 6, 10, 11, C5.
+to is done before the next event: first out of the responder what is lost and into it what is won, and the kernel's
+deadlines where it answers too, then the datagrams, then what announces, then whoever writes it down. ELECTION.md rules
+6, 10, 11, C5.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import Segment
 from lbprovider.errors import HostError, LbproviderError, WireError
 from lbprovider.net.links import Link
+from lbprovider.speaker.fastpath import KernelAnswers
 from lbprovider.speaker.interface import Interface
 from lbprovider.speaker.peers import Keys, Peers
 from lbprovider.speaker.ports import Host, Timer
@@ -119,7 +121,10 @@ class Lan:
         self._interface.open(link)
         # After the exclusive bind: until now a former process of this node may have spoken (V12).
         self.member = Member(identity.node, identity.incarnation, host.clock(), identity.cluster)
-        self.presence = Presence(name, self.member.may_answer)
+        self._kernel = KernelAnswers(
+            self.member, host.open_fast_path, lambda error: upstairs.trouble(self, error)
+        )  # fmt: skip
+        self.presence = Presence(name, self.member.may_answer, self._kernel)
         self.presence.link(link, host.clock())
         self._peers = Peers(keys, self._interface.send_datagram)
         self._hears: tuple[str, ...] = ()
@@ -209,6 +214,7 @@ class Lan:
         """No more answers, datagrams, timers."""
         if self._timer is not None:
             self._timer.cancel()
+        self._kernel.close()
         self._interface.close()
         self._publish(self._host.clock())
 
@@ -299,6 +305,7 @@ class Lan:
 
     def _publish(self, now: int) -> None:
         self.presence.counts.publish(now)
+        self._kernel.publish()
         held = self.presence.held
         telemetry.OWNED.labels(segment=self.name).set(len(held))
         # One address stands for all: they hang on the same promises, unless a voter refused one.
@@ -315,6 +322,7 @@ class Lan:
                 self.presence.won(change, now)
             else:
                 self.presence.lost(change, now)
+        self._kernel.step(now)
         for node, beat in output.datagrams:
             self._peers.send(node, beat, self._hears)
         self._announce(now)

@@ -12,6 +12,7 @@ from lbprovider.announce.schedule import Announcement, Schedule
 from lbprovider.election.outcome import Lost, Won
 from lbprovider.net.links import Link
 from lbprovider.speaker.counts import Counts
+from lbprovider.speaker.fastpath import KernelAnswers
 
 
 class Presence:
@@ -20,12 +21,14 @@ class Presence:
     Args:
         name: the LAN's, for the tables behind it.
         may_answer: asked before each answer, and by who sends before each announcement.
+        kernel: answers too, for as long as the Member lets it.
 
     Each call takes the time, nanoseconds of CLOCK_BOOTTIME. After any of them ``next_wake`` may be another one.
     """
 
-    def __init__(self, name: str, may_answer: MayAnswer) -> None:
+    def __init__(self, name: str, may_answer: MayAnswer, kernel: KernelAnswers) -> None:
         self._name = name
+        self._kernel = kernel
         self._link: Link | None = None
         self._held: set[bytes] = set()
         self._pace = Pace()
@@ -43,6 +46,7 @@ class Presence:
     def lost(self, change: Lost, now: int) -> None:
         """The address is ours no more. First of all it is no longer answered (rule 11)."""
         del now
+        self._kernel.drop(change.address)
         self.responder.drop(change.address)
         self._schedule.lost(change.address)
         self._held.discard(change.address)
@@ -50,6 +54,7 @@ class Presence:
     def link(self, link: Link | None, now: int) -> None:
         """The interface as it is now, or another one in its place; None: there is nothing to send on at present."""
         before, self._link = self._link, link
+        self._kernel.link(link)
         if link is None:
             return
         if before is None or link.index != before.index or link.mac != before.mac:
@@ -90,6 +95,7 @@ class Presence:
     def _show(self, address: bytes, now: int) -> None:
         if self._link is not None:
             self.responder.hold(address, self._name, self._link.mac)
+            self._kernel.hold(address, self._link.mac)
             self._schedule.won(address, self._name, self._link.mac, now)
 
 
