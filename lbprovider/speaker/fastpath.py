@@ -66,7 +66,7 @@ class KernelAnswers:
     def link(self, link: Link | None) -> None:
         """The interface to answer on; None: none. On another one than before nothing is held yet."""
         index = 0 if link is None else link.index
-        if index == self._index and (index == 0 or self._path is not None):
+        if index == self._index:
             return
         self.close()
         self._index = index

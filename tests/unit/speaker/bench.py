@@ -33,6 +33,7 @@ from lbprovider.api.segment import Segment
 from lbprovider.election.endpoints import Endpoints, as_slice
 from lbprovider.election.membership import next_segment
 from lbprovider.kube.ports import Api
+from lbprovider.net.bpf.port import OpenFastPath
 from lbprovider.net.links import Link
 from lbprovider.settings import SpeakerSettings
 from lbprovider.speaker.app import Speaker
@@ -83,6 +84,8 @@ class Bench:
     """Where each node has a directory for its snapshot; None: none is kept."""
     fsync: float = 0.01
     """Seconds that a disk takes for anything."""
+    open_fast_path: OpenFastPath | None = None
+    """What nodes that are started from now on have for a kernel that answers."""
 
     def __post_init__(self) -> None:
         self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="kube-system")))
@@ -137,7 +140,7 @@ class Bench:
             ready = NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),))
             self.api.write(NODES, Node(metadata=ObjectMeta(name=name), status=ready))
         net = self.nodes[name].net if name in self.nodes else FakeNode(self.lan, link)
-        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups, self.offload)
+        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups, self.offload, self.open_fast_path)
         directory = None if self.snapshots is None else self.snapshots / name
         settings = SpeakerSettings(namespace=NAMESPACE, node_name=name, snapshot_dir=directory)
         speaker, stop = Speaker(settings, api or self.api, net.links, host), asyncio.Event()
