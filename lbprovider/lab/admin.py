@@ -128,14 +128,14 @@ class Admin:
         body = {"status": dict(status)}
         self._wait(lambda client: client.patch(resource, name, body, namespace=namespace, subresource="status"))
 
+    def patch(self, resource: Resource[T], name: str, change: Mapping[str, Any], namespace: str = "") -> None:
+        """Merge into an object."""
+        self._wait(lambda client: client.patch(resource, name, dict(change), namespace=namespace))
+
     def delete(self, resource: Resource[T], name: str, namespace: str = "") -> None:
         """Delete an object."""
         self._wait(lambda client: client.delete(resource, name, namespace=namespace))
 
-    # --- views
-
-    def follow(self, resource: Resource[T], namespace: str = "") -> View[T]:
-        """A view of a collection that is kept up to date from now until :meth:`close`."""
     # --- what runs beside
 
     def live(self, work: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
@@ -146,6 +146,10 @@ class Admin:
 
         self._wait(begin)
 
+    # --- views
+
+    def follow(self, resource: Resource[T], namespace: str = "") -> View[T]:
+        """A view of a collection that is kept up to date from now until :meth:`close`."""
         view = View[T]()
 
         async def begin(client: Client) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
+import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +19,18 @@ from typing import Final, Self, TypeVar
 
 from lbprovider.api import resources
 from lbprovider.api.names import object_name, segment_name
+from lbprovider.api.segment import Segment
 from lbprovider.election.segment import from_object
 from lbprovider.errors import HostError
 from lbprovider.kube.access import in_cluster
 from lbprovider.lab import node, objects, provider, shipped
 from lbprovider.lab.admin import Admin
 from lbprovider.lab.apiserver import home
+from lbprovider.lab.backing import Backing
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.lan import CONTROL, LAN4, LAN6, Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.provider import API_PORT, NAMESPACE
-from lbprovider.lab.backing import Backing
 from lbprovider.lab.waiting import PATIENCE, until
 from lbprovider.settings import LabSettings
 
@@ -54,10 +58,17 @@ class Lab:
         listen: a listening socket of the machine's own network, by number, for an API server that the machine's
             kubectl reaches.
         say: told what is ready, as it happens.
+        spares: further nodes, whose speakers wait to be started.
     """
 
     def __init__(
-        self, settings: LabSettings, directory: Path, listen: int | None = None, say: Say = lambda _: None
+        self,
+        settings: LabSettings,
+        directory: Path,
+        listen: int | None = None,
+        say: Say = lambda _: None,
+        *,
+        spares: int = 0,
     ) -> None:
         self.settings = settings
         self.directory = directory
@@ -66,16 +77,18 @@ class Lab:
         with contextlib.ExitStack() as undo:
             self._undo = undo
             self.home = home.prepare(directory / _API, addresses=(CONTROL, "127.0.0.1"), names=("localhost",))
-            self.lan = undo.enter_context(Lan(settings.nodes, directory))
+            self.lan = undo.enter_context(Lan(settings.nodes + spares, directory))
             say(f"a LAN with a switch, {_some(settings.nodes, 'node')} and a client, each in a namespace of its own")
             self._start_api()
             self.kubeconfig, self.inside = self._connect()
             self._install()
             say("an API server with the CRDs and the RBAC that are shipped")
             self._programs[_CONTROLLER] = provider.start_controller(self, _CONTROLLER)
-            for name in self.lan.nodes:
-                self.start_speaker(name)
+            for number, name in enumerate(self.lan.nodes):
+                if number < settings.nodes:
+                    self.start_speaker(name)
                 self._start_node(name)
+            self.admin.live(lambda client: Backing(client, tuple(self.lan.nodes.values())).run())
             self.services = self.admin.follow(resources.SERVICES)
             self.allocations = self.admin.follow(resources.ALLOCATIONS)
             self._segments = self.admin.follow(resources.SEGMENTS)
@@ -88,7 +101,6 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-            self.admin.live(lambda client: Backing(client, tuple(self.lan.nodes.values())).run())
 
     def close(self) -> None:
         """End everything."""
@@ -161,6 +173,22 @@ class Lab:
         self._start_api()
         self.until(lambda: self.admin.get(resources.NAMESPACES, NAMESPACE), "the API server answers again")
 
+    def back_up(self, copy: Path) -> None:
+        """Copy what the API server holds now, as an admin backs up etcd."""
+        with (
+            contextlib.closing(sqlite3.connect(self.home.objects)) as held,
+            contextlib.closing(sqlite3.connect(copy)) as kept,
+        ):
+            held.backup(kept)
+
+    def restore(self, copy: Path) -> None:
+        """SIGKILL the API server and start it with what a copy holds; it answers on return."""
+        self.stop_api()
+        for each in self.home.directory.glob(f"{self.home.objects.name}-*"):  # SQLite's journal is of what is replaced
+            each.unlink()
+        shutil.copyfile(copy, self.home.objects)
+        self.start_api()
+
     # --- the nodes
 
     @property
@@ -184,6 +212,33 @@ class Lab:
         """SIGKILL a node's speaker; its node goes on."""
         self._programs.pop(f"speaker-{name}").kill()
 
+    def speaker(self, name: str) -> Process:
+        """A node's speaker, to be stopped for a while, say."""
+        return self._programs[f"speaker-{name}"]
+
+    def stop_speaker(self, name: str) -> Process:
+        """SIGTERM to a node's speaker, as a kubelet ends a Pod; its process, which takes its time to end."""
+        process = self._programs.pop(f"speaker-{name}")
+        process.send(signal.SIGTERM)
+        return process
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The nodes whose speaker should run."""
+        return tuple(name for name in self.lan.nodes if f"speaker-{name}" in self._programs)
+
+    def power_off(self, name: str) -> None:
+        """Take a node's power: speaker, data path and links are gone at once."""
+        for kind in ("speaker", "datapath"):
+            self._programs.pop(f"{kind}-{name}", None)
+        self.lan.power_off(name)
+
+    def power_on(self, name: str) -> None:
+        """Give a node its power back."""
+        self.lan.heal(name)
+        self._start_node(name)
+        self.start_speaker(name)
+
     def ready(self, name: str) -> bool:
         """Whether a node's speaker votes and is connected on all its LANs; OSError when it doesn't run."""
         return provider.health(self.lan.nodes[name].namespace)[0] == _HTTP_OK
@@ -192,7 +247,7 @@ class Lab:
         """Until the controller and all speakers are ready, and the views of Services and addresses are up."""
         leads = "the controller is ready"
         self.until(lambda: provider.health(self.lan.control)[0] == _HTTP_OK, leads, within=self._patience)
-        self.until(lambda: all(map(self.ready, self.lan.nodes)), "every speaker is ready", within=self._patience)
+        self.until(lambda: all(map(self.ready, self.speakers)), "every speaker is ready", within=self._patience)
         self.until(lambda: self.services.synced and self.allocations.synced, "Services and addresses are listed")
 
     def await_members(self) -> None:
@@ -202,10 +257,20 @@ class Lab:
         """
 
         def all_vote() -> bool:
-            segment = self._segments.get(_SEGMENT)
-            return segment is not None and [set(each.members) for each in segment.spec.lists] == [set(self.lan.nodes)]
+            segment = self.segment
+            return segment is not None and [set(each.members) for each in segment.spec.lists] == [set(self.speakers)]
 
         self.until(all_vote, f"every node is a member of Segment {_SEGMENT}", within=self._patience)
+
+    @property
+    def segment_name(self) -> str:
+        """Of the LAN's Segment."""
+        return _SEGMENT
+
+    @property
+    def segment(self) -> Segment | None:
+        """The LAN's Segment as the API server has it; None while there is none."""
+        return self._segments.get(_SEGMENT)
 
     # --- who has what
 
@@ -217,7 +282,7 @@ class Lab:
     @property
     def hold(self) -> int:
         """How long a voter's promise lasts on the LAN, nanoseconds; good once all nodes are members."""
-        segment = self._segments.get(_SEGMENT)
+        segment = self.segment
         return from_object(segment).hold if segment is not None else 0
 
     def node_of(self, mac: str) -> str:
