@@ -65,6 +65,7 @@ class IPAllocationStatus(Struct, frozen=True):
 
     ``leader`` and what is said of it stay when nobody answers any more: the condition Announced tells. ``eligible`` is
     the number of nodes that could announce the address when ``leader`` was written, ``ineligible`` why the others not.
+    ``conflict_mac`` is who else uses it, while the condition Conflict is True.
     """
 
     leader: str = ""
@@ -73,6 +74,7 @@ class IPAllocationStatus(Struct, frozen=True):
     since: str = ""
     eligible: int = 0
     ineligible: tuple[IneligibleNodes, ...] = ()
+    conflict_mac: str = msgspec.field(name="conflictMAC", default="")
     conditions: tuple[Condition, ...] = ()
 
 

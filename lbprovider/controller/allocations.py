@@ -55,6 +55,8 @@ class Allocations:
         self.ledger = ledger
         self.loads: Counter[str] = Counter()
         """Of how many addresses each node is the first choice, reserved ones included."""
+        self.set_aside: dict[IPAddress, IPAllocationSpec] = {}
+        """Those that Services had to leave because something else on the LAN answers for them; mostly none."""
         self._api = api
         self._store = store
         self._changed = changed
@@ -137,6 +139,9 @@ class Allocations:
         before = self.ledger.get(address)
         if before is not None:
             self.loads.subtract(before.nodes[:1])
+        self.set_aside.pop(address, None)
+        if spec is not None and spec.set_aside_at:
+            self.set_aside[address] = spec
         if spec is None:
             self.ledger.drop(address)
         else:

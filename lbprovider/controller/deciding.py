@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
+
+import msgspec
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.core import Service
 from lbprovider.api.meta import Condition
 from lbprovider.api.names import IPAddress
 from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.conflicts import Conflicts, Verdict
 from lbprovider.controller.inventory import Inventory
 from lbprovider.ipam.assign import Assigned, assign, start_order
 from lbprovider.ipam.ranges import family_of
-from lbprovider.ipam.reasons import QUIET, Reason, Refused
+from lbprovider.ipam.reasons import QUIET, Reason, Refused, some
 from lbprovider.ipam.request import Request, is_ours, request_of
-from lbprovider.ipam.sharing import joined
+from lbprovider.ipam.sharing import joined, set_aside
+from lbprovider.kube.clocks import rfc3339
 from lbprovider.settings import ControllerSettings
 
 CONDITION: Final = "lbprovider.io/AddressesAssigned"
@@ -30,11 +36,15 @@ class Outcome:
         addresses: all that it has, in order.
         condition: what is said of it.
         release: what it lets go once its status doesn't show it any more.
+        shown: the addresses that it may show.
+        aside: what it has left, each with a sentence that says why.
     """
 
     addresses: tuple[IPAddress, ...]
     condition: Condition
     release: tuple[IPAddress, ...]
+    shown: tuple[IPAddress, ...]
+    aside: tuple[tuple[IPAddress, str], ...] = ()
 
 
 class Places(Protocol):
@@ -52,17 +62,28 @@ class Decisions:
         inventory: what is known of the cluster.
         allocations: the ledger, and who writes it.
         places: where an address is announced.
+        conflicts: which addresses can't be announced, because something else answers for them.
         settings: which Services are ours.
+        wall: seconds since 1970.
     """
 
     def __init__(
-        self, inventory: Inventory, allocations: Allocations, *, places: Places, settings: ControllerSettings
+        self,
+        inventory: Inventory,
+        allocations: Allocations,
+        *,
+        places: Places,
+        conflicts: Conflicts,
+        settings: ControllerSettings,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.waiting: dict[str, None] = {}
         """Services that lack something, by key."""
         self._inventory = inventory
         self._allocations = allocations
         self._places = places
+        self._conflicts = conflicts
+        self._wall = wall
         self._settings = settings
 
     def ours(self, service: Service) -> bool:
@@ -83,20 +104,25 @@ class Decisions:
         request = self._request(service)
         if request is None:
             return None  # its namespace's labels decide; that one's own event brings us back
+        aside = self._set_aside(request) if isinstance(request, Request) else ()
         answer = request if isinstance(request, Refused) else assign(request, ledger)
         match request, answer:
             case Request(), Assigned():
                 self._plan(request, answer)
-                self._wait(service.key, waits=bool(answer.notes))
                 reason = answer.notes[0].reason if answer.notes else Reason.ASSIGNED
                 message = " ".join(note.message for note in answer.notes) or _granted(answer)
-                return Outcome(answer.addresses, _said(service, "True", reason, message), answer.release)
+                reason, message = self._unusable(request, answer.addresses) or (reason, message)
+                self._wait(service.key, waits=reason is not Reason.ASSIGNED)
+                shown = self._usable(answer.addresses)
+                return Outcome(answer.addresses, _said(service, shown, reason, message), answer.release, shown, aside)
             case _, Refused(reason, message, release):
                 self._wait(service.key, waits=True)
                 if reason in QUIET:
                     return None
                 kept = self._kept(service, release)
-                return Outcome(kept, _said(service, "True" if kept else "False", reason, message), release)
+                shown = self._usable(kept)
+                said = _said(service, shown, reason, f"{message}{self._left(service)}")
+                return Outcome(kept, said, release, shown, aside)
         raise TypeError(f"{service.key}: {answer!r} answers no request")
 
     def reserve(self) -> set[str]:
@@ -141,9 +167,45 @@ class Decisions:
         for grant in answer.grants:
             before = ledger.get(grant.address)
             spec = joined(before, request, grant.address, grant.pool)
+            if before is None and request.status.get(family_of(grant.address)) == grant.address:
+                spec = msgspec.structs.replace(spec, adopted=True)
             spec = self._places.place(spec, nodes, fresh=before is None or not before.services)
             nodes = spec.nodes or nodes
             self._allocations.plan(grant.address, spec)
+
+    def _set_aside(self, request: Request) -> tuple[tuple[IPAddress, str], ...]:
+        """Has the Service leave what can't be announced; nothing is given in its place yet."""
+        ledger, aside = self._allocations.ledger, []
+        for address in ledger.held_by(request.uid):
+            # Without a pool there is no other one to be had.
+            if address not in self._conflicts or ledger.pools.covering(address) is None:
+                continue
+            if self._conflicts.judge(request, address) is Verdict.SET_ASIDE:
+                mac = self._conflicts.mac(address)
+                spec = set_aside(ledger[address], request.uid, rfc3339(self._wall()))
+                self._allocations.plan(address, spec)
+                why = f"{mac} answers on the LAN for {address}, which was never announced; it is set aside for a while."
+                aside.append((address, why))
+        return tuple(aside)
+
+    def _usable(self, addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
+        return tuple(address for address in addresses if address not in self._conflicts)
+
+    def _unusable(self, request: Request, addresses: tuple[IPAddress, ...]) -> tuple[Reason, str] | None:
+        """What to say of a Service that keeps an address which can't be announced; None where it has none."""
+        for address in addresses:
+            if address in self._conflicts:
+                mac = self._conflicts.mac(address)
+                said = f"{address} is not announced, because {mac} answers for it on the LAN."
+                if self._conflicts.judge(request, address) is Verdict.REQUESTED:
+                    return Reason.ADDRESS_IN_CONFLICT, f"{said} Free it there, or ask for another address."
+                pool = self._allocations.ledger[address].pool
+                return Reason.LAN_ANSWERS_FOR_POOL, f"{said} {self._conflicts.answering(pool)}".rstrip()
+        return None
+
+    def _left(self, service: Service) -> str:
+        left = self._conflicts.set_aside_for(service.metadata.uid)
+        return f" It had to leave {some(map(str, left))}, which other hosts on the LAN answer for." if left else ""
 
     def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
         order = {family: place for place, family in enumerate(service.spec.ip_families)}
@@ -163,7 +225,8 @@ def condition(service: Service) -> Condition | None:
     return next((one for one in service.status.conditions if one.type == CONDITION), None)
 
 
-def _said(service: Service, status: Literal["True", "False"], reason: Reason, message: str) -> Condition:
+def _said(service: Service, shown: tuple[IPAddress, ...], reason: Reason, message: str) -> Condition:
+    status: Literal["True", "False"] = "True" if shown else "False"
     generation = service.metadata.generation
     return Condition(type=CONDITION, status=status, reason=reason, message=message, observed_generation=generation)
 

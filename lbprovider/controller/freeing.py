@@ -14,10 +14,12 @@ from typing import Final
 import structlog
 
 from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.conflicts import Conflicts
 from lbprovider.controller.deciding import Decisions
 from lbprovider.controller.inventory import Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.errors import ClusterError
+from lbprovider.ipam.sharing import forgiven
 
 COOLING_PERIOD: Final = 1.0
 """Seconds between two looks at what has cooled down."""
@@ -25,6 +27,8 @@ COOLED_AT_ONCE: Final = 16
 """IPAllocations of cooled addresses deleted in one look: Services that come and go have the API server first."""
 YIELD_EACH: Final = 64
 """Services asked between two turns of the event loop."""
+
+_NS: Final = 1_000_000_000
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +39,7 @@ class Freeing:
     Args:
         inventory: what is known of the cluster.
         allocations: the ledger, and who writes it.
+        conflicts: what was set aside.
         decisions: who waits, and for what.
         queue: where Services are worked on.
         wall: nanoseconds since 1970: ``releasedAt`` outlives a boot.
@@ -44,6 +49,7 @@ class Freeing:
         self,
         inventory: Inventory,
         allocations: Allocations,
+        conflicts: Conflicts,
         decisions: Decisions,
         queue: WorkQueue[str],
         *,
@@ -51,6 +57,7 @@ class Freeing:
     ) -> None:
         self._inventory = inventory
         self._allocations = allocations
+        self._conflicts = conflicts
         self._decisions = decisions
         self._queue = queue
         self._wall = wall
@@ -78,15 +85,19 @@ class Freeing:
                     await asyncio.sleep(0)
 
     async def cool(self) -> None:
-        """Deletes the IPAllocations of addresses whose cool-down is over; until cancelled."""
+        """Frees what cooled down, or was set aside, for long enough; until cancelled."""
         while True:
             await asyncio.sleep(COOLING_PERIOD)
-            for address in self._allocations.ledger.lapsed(self._wall())[:COOLED_AT_ONCE]:
-                self._allocations.plan(address, None)
+            now, ledger = self._wall(), self._allocations.ledger
+            for address in (*ledger.lapsed(now), *self._conflicts.lapsed(now / _NS))[:COOLED_AT_ONCE]:
+                spec = ledger.get(address)
+                # Some may have it all the same, for they asked for it: it stays theirs.
+                held = spec is not None and spec.services
+                self._allocations.plan(address, forgiven(spec) if spec is not None and held else None)
                 try:
                     await self._allocations.settle(address)
                 except ClusterError as error:
-                    log.warning("an address that cooled down is kept for now", address=str(address), error=str(error))
+                    log.warning("an address is kept for now", address=str(address), error=str(error))
                     break
 
     def _age(self, key: str) -> tuple[str, str]:

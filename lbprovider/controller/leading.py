@@ -14,6 +14,7 @@ import structlog
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, ServiceClaim
 from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.conflicts import Conflicts
 from lbprovider.controller.deciding import Decisions
 from lbprovider.controller.freeing import Freeing
 from lbprovider.controller.inventory import Change, Inventory
@@ -98,13 +99,23 @@ class Work:
             changed=self._claimed,
             freed=self._freed,
         )
+        self._conflicts = Conflicts(inventory.allocations, self._allocations.set_aside, changed=self._claimed)
         clock = asyncio.get_running_loop().time
         speakers = Speakers(inventory.leases, clock)
-        self._pools = Pools(api, inventory, self.ledger, recorder=recorder, changed=self._look_again)
+        self._pools = Pools(
+            api,
+            inventory,
+            self.ledger,
+            recorder=recorder,
+            answering=self._conflicts.answering,
+            changed=self._look_again,
+        )
         self._placing = Placing(inventory, speakers, self._pools.advertisements, self._allocations.loads)
-        decisions = Decisions(inventory, self._allocations, places=self._placing, settings=settings)
+        decisions = Decisions(
+            inventory, self._allocations, places=self._placing, conflicts=self._conflicts, settings=settings
+        )
         self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder)
-        self._freeing = Freeing(inventory, self._allocations, decisions, self.services.queue)
+        self._freeing = Freeing(inventory, self._allocations, self._conflicts, decisions, self.services.queue)
         self._segments = Segments(
             api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace, clock=clock
         )

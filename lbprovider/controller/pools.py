@@ -20,7 +20,7 @@ from lbprovider.controller.speakers import pools_of, resolved
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet, Problem
-from lbprovider.ipam.reasons import some
+from lbprovider.ipam.reasons import Reason, some
 from lbprovider.kube import patches
 from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.events import Recorder
@@ -45,6 +45,7 @@ class Pools:
         inventory: what is known of the cluster.
         ledger: accounts addresses to pools.
         recorder: writes Events.
+        answering: how the LAN answers for whatever address a pool gives, as a sentence; empty where it doesn't.
         changed: called when pools or advertisements have changed what Services may get.
         wall: seconds since 1970.
     """
@@ -56,6 +57,7 @@ class Pools:
         ledger: Ledger,
         *,
         recorder: Recorder,
+        answering: Callable[[str], str],
         changed: Callable[[], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -63,6 +65,7 @@ class Pools:
         self._inventory = inventory
         self._ledger = ledger
         self._recorder = recorder
+        self._answering = answering
         self._tell = changed
         self._wall = wall
         self._resolved: tuple[L2Advertisement, ...] = ()
@@ -148,6 +151,7 @@ class Pools:
         counts = self._ledger.counts(name)
         full = [family for family, count in counts.items() if not count.available]
         stranded = [str(address) for address in self._ledger.stranded(name)]
+        answering = self._answering(name)
         said: tuple[tuple[str, bool, str, str], ...] = (
             ("Ready", not problems, problems[0].reason if problems else "Ready", _sentences(problems)),
             (
@@ -161,6 +165,12 @@ class Pools:
                 bool(stranded),
                 "Stranded" if stranded else "Covered",
                 f"Live addresses that no pool covers any more: {some(stranded)}." if stranded else "",
+            ),
+            (
+                Reason.LAN_ANSWERS_FOR_POOL,
+                bool(answering),
+                Reason.LAN_ANSWERS_FOR_POOL if answering else "Quiet",
+                answering,
             ),
         )
         return tuple(_condition(pool, *one) for one in said)

@@ -157,6 +157,10 @@ class Services:
         if outcome is None:
             return
         uid = service.metadata.uid
+        for address, why in outcome.aside:
+            await self._allocations.settle(address)
+            log.warning("set aside", service=service.key, address=str(address), why=why)
+            self._recorder.event(SERVICES, service, "Warning", Reason.ADDRESS_IN_CONFLICT, why)
         for address in outcome.addresses:
             await self._allocations.settle(address)
             if not self._allocations.holds(address, uid):
@@ -171,10 +175,10 @@ class Services:
         if latest is None or latest.metadata.uid != service.metadata.uid:
             return  # its deletion is on its way to us, and lets everything go
         before, now = condition(latest), outcome.condition
-        body = patches.service_status(latest, outcome.addresses, now, rfc3339(self._wall()))
+        body = patches.service_status(latest, outcome.shown, now, rfc3339(self._wall()))
         if body is None or not await self._patch(latest, body):
             return
-        shown = [str(address) for address in outcome.addresses]
+        shown = [str(address) for address in outcome.shown]
         log.info("status written", service=service.key, addresses=shown, reason=now.reason)
         if before is not None and before.reason == now.reason:
             return

@@ -87,6 +87,7 @@ _NEEDED: Final[tuple[tuple[Resource[Any], str, str, str], ...]] = (
     (NODES, "", "list watch", ""),
     (EVENTS, "", "create", ""),
     (ALLOCATIONS, "", "get list watch create update delete", ""),
+    (ALLOCATIONS, "status", "patch", ""),
     (SEGMENTS, "", "get list watch create update", ""),
     (SEGMENTS, "status", "patch", ""),
     (POOLS, "", "list watch", "own"),

@@ -140,7 +140,7 @@ class Ledger:
             del account.cooling[bisect_left(account.cooling, entry.cooling)]
 
     def _grouped(self, number: int, spec: IPAllocationSpec, family: Family) -> _Group | None:
-        if not spec.services or not spec.sharing_key:
+        if not spec.services or not spec.sharing_key or spec.set_aside_at:
             return None
         key = (family, spec.sharing_key, spec.backend_key)
         shape = (frozenset(claim.namespace for claim in spec.services), ports_of(spec.services))

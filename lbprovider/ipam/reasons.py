@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PINNED_AWAY = "PinnedAway"
     ADDRESS_TAKEN = "AddressTaken"
     ADDRESS_IN_CONFLICT = "AddressInConflict"
+    LAN_ANSWERS_FOR_POOL = "LanAnswersForPool"
     SHARING_KEY_DIFFERS = "SharingKeyDiffers"
     BACKEND_DIFFERS = "BackendDiffers"
     OTHER_NAMESPACE = "OtherNamespace"
@@ -77,6 +78,7 @@ MEANING: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.PINNED_AWAY: "The pool's serviceAllocation doesn't match the Service.",
         Reason.ADDRESS_TAKEN: "Another Service holds the requested address.",
         Reason.ADDRESS_IN_CONFLICT: "Another host on the LAN uses the requested address.",
+        Reason.LAN_ANSWERS_FOR_POOL: "Something on the LAN answers for whatever address the pool gives.",
         Reason.SHARING_KEY_DIFFERS: "The address is shared under another key.",
         Reason.BACKEND_DIFFERS: "externalTrafficPolicy or selector differ from those of the Services on the address.",
         Reason.OTHER_NAMESPACE: "The address is shared in another namespace, and the pool doesn't allow that.",

@@ -71,6 +71,8 @@ def clashes(request: Request, spec: IPAllocationSpec, *, across_namespaces: bool
         spec: the IPAllocation of the address.
         across_namespaces: whether Services of several namespaces may share it.
     """
+    if request.uid in spec.set_aside_for:
+        return (Reason.ADDRESS_IN_CONFLICT,)
     others = _others(request, spec)
     if not others:
         return (Reason.ADDRESS_IN_CONFLICT,) if not spec.services and not spec.released_at else ()
@@ -135,7 +137,31 @@ def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocatio
         return msgspec.structs.replace(spec, services=services)
     if not released_at:
         return None
-    return msgspec.structs.replace(spec, services=(), sharing_key="", backend_key="", released_at=released_at)
+    return msgspec.structs.replace(
+        spec, services=(), sharing_key="", backend_key="", adopted=False, released_at=released_at
+    )
+
+
+def set_aside(spec: IPAllocationSpec, uid: str, at: str) -> IPAllocationSpec:
+    """The IPAllocation of an address that this Service leaves because another host on the LAN answers for it.
+
+    Without a Service left nobody gets it, until the IPAllocation is deleted; this one doesn't before that either.
+
+    Args:
+        spec: as it is.
+        uid: of the Service that leaves.
+        at: RFC 3339, now.
+    """
+    services = tuple(claim for claim in spec.services if claim.uid != uid)
+    moved = msgspec.structs.replace(
+        spec, services=services, set_aside_at=at, set_aside_for=(*spec.set_aside_for, uid)
+    )  # fmt: skip
+    return moved if services else msgspec.structs.replace(moved, sharing_key="", backend_key="")
+
+
+def forgiven(spec: IPAllocationSpec) -> IPAllocationSpec:
+    """The IPAllocation of an address as if nobody had ever had to leave it."""
+    return msgspec.structs.replace(spec, set_aside_at="", set_aside_for=())
 
 
 def _others(request: Request, spec: IPAllocationSpec) -> Others:

@@ -18,7 +18,7 @@ def test_each_freed_address_has_one_asked_of_those_who_would_gain_by_it(mocker: 
         decisions: Any = mocker.Mock(waiting=dict.fromkeys(["a", "b", "c", "d"]))
         decisions.would_gain.side_effect = lambda key: key != "a"
         queue: Any = mocker.Mock()
-        freeing = Freeing(Inventory(), mocker.Mock(), decisions, queue)
+        freeing = Freeing(Inventory(), mocker.Mock(), mocker.Mock(), decisions, queue)
         async with beside(freeing.hand_on()):
             await settle()
             assert queue.add.mock_calls == []

@@ -170,7 +170,11 @@ class Cluster(RuleBasedStateMachine):
                 assert joined(spec, wish, grant.address, grant.pool) == spec
         else:
             assert not isinstance(again, Assigned)
-            assert (again.reason, again.release) == (decision.reason, ())
+            # What lost an address was told so, if only by a reason that is not quiet; now it has nothing to lose.
+            reason = again.reason
+            if decision.release and reason is Reason.NO_POOLS:
+                reason = Reason.NO_POOL_FOR_SERVICE
+            assert (reason, again.release) == (decision.reason, ())
 
     @invariant()
     def holders_of_one_address_may_share_it(self) -> None:
