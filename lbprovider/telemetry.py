@@ -38,9 +38,25 @@ QUESTIONS_DROPPED: Final = Counter(
 ANNOUNCEMENTS: Final = Counter(
     "lbprovider_announcements", "Gratuitous ARP and unsolicited Neighbor Advertisement frames sent", registry=REGISTRY
 )
+PROBES: Final = Counter(
+    "lbprovider_probes", "Frames sent to find out whether another host has an address of ours", registry=REGISTRY
+)
 LEADER_CHANGES: Final = Counter(
     "lbprovider_leader_changes", "Addresses won and lost by this node", ["change", "reason"], registry=REGISTRY
 )
+MOVES: Final = Counter(
+    "lbprovider_address_moves", "Addresses that came to this node, by cause (docs/conditions.md)", ["cause"],
+    registry=REGISTRY,
+)  # fmt: skip
+OUTAGE: Final = Histogram(
+    "lbprovider_address_outage_seconds",
+    "For how long at most nobody answered for an address that came to this node; 0: a planned move", registry=REGISTRY,
+    buckets=(0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 1, 2, 5, 10, 60),
+)  # fmt: skip
+CONFLICTS: Final = Counter(
+    "lbprovider_conflicts", "Addresses of this node that something else answered for or announced", ["reason"],
+    registry=REGISTRY,
+)  # fmt: skip
 OWNED: Final = Gauge(
     "lbprovider_owned_addresses", "Addresses that this node answers for", ["segment"], registry=REGISTRY
 )

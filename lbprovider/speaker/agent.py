@@ -204,15 +204,13 @@ class Agent:
     def _report(self, lan: Lan, address: names.IPAddress, change: Won) -> None:
         if lan.link is None:
             return
-        mac = lan.link.mac.hex(":")
-        after = f", after {change.predecessor}" if change.predecessor else ""
         self._reporter.won(
             names.object_name(address),
-            leader=self._identity.node,
+            change,
+            segment=lan.name,
             interface=lan.link.name,
-            mac=mac,
-            reason=change.reason.value,
-            message=f"{self._identity.node} answers on {lan.link.name} with {mac}{after}",
+            mac=lan.link.mac.hex(":"),
+            heard=change.predecessor in lan.hears,
             owned=lambda: lan.owns(change.address),
         )
 

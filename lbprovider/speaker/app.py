@@ -33,6 +33,7 @@ from lbprovider.errors import (
 from lbprovider.kube.access import in_cluster
 from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.client import Client
+from lbprovider.kube.events import Recorder
 from lbprovider.kube.node_lease import NodeLease
 from lbprovider.kube.ports import Api
 from lbprovider.net.bpf.kernel import open_fast_path
@@ -54,6 +55,7 @@ from lbprovider.speaker.ports import Host, Timer
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
 from lbprovider.speaker.snapshot import Kept, Snapshot
+from lbprovider.speaker.telling import Teller, own_node
 from lbprovider.speaker.view import View
 from lbprovider.telemetry import HealthServer
 
@@ -155,7 +157,10 @@ class Speaker:
             keyring=Keyring(self._keeper.touch),
             view=view,
         )
-        self._reporter = Reporter(api, view.allocation, wall=time.time)
+        seconds: Callable[[], float] = lambda: host.clock() / _NS  # noqa: E731
+        recorder = Recorder(api, component="lbprovider-speaker", instance=settings.node_name, clock=seconds)
+        self._teller = Teller(recorder, lambda: own_node(view, settings.node_name), clock=seconds)
+        self._reporter = Reporter(api, view, node=settings.node_name, teller=self._teller, wall=time.time)
         self._lease = NodeLease(
             api, namespace=settings.namespace, node=settings.node_name, clock=lambda: host.clock() / _NS
         )
@@ -286,7 +291,9 @@ class Speaker:
             register=self._lease.register,
         )
         self._why = ""
-        self._start(lease, self._keeper.run(), self._reporter.run(), self._failed(self._agent))
+        self._start(
+            lease, self._keeper.run(), self._reporter.run(), self._teller.run(), self._failed(self._agent)
+        )  # fmt: skip
         # What is there by now stays: without it a collection has little to look at, and takes little time.
         gc.collect()
         gc.freeze()

@@ -1,78 +1,121 @@
-"""Writes who leads an address into its IPAllocation: the owner, once for each time that it wins; losing writes nothing.
+"""Writes who leads an address into its IPAllocation, and whether something else on the LAN uses it.
 
-Fenced twice: a write is made only while the address is still ours, and only upon the resourceVersion that was seen, so
-that a former owner's late write never covers its successor's.
+The owner writes, once for each time that it wins; losing writes nothing. Fenced twice: a write is made only while the
+address is still ours, and only upon the resourceVersion that was seen, so that a former owner's late write never covers
+its successor's. What was written is then told in Events, which no write waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
+import msgspec
 import structlog
 
-from lbprovider.api.allocation import IPAllocation, IPAllocationStatus
+from lbprovider import telemetry
+from lbprovider.api.allocation import IneligibleNodes, IPAllocation, IPAllocationStatus
+from lbprovider.api.conditions import ANNOUNCED, CONFLICT, PROBE_ANSWERED
+from lbprovider.api.core import Node
 from lbprovider.api.meta import Condition, with_condition
+from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.election.outcome import Won
+from lbprovider.election.placement import Placement
 from lbprovider.errors import ClusterError, Conflict, InvalidObject, NotFound
 from lbprovider.kube import patches
 from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.ports import Api
+from lbprovider.speaker.causes import Predecessor, Story, story
+from lbprovider.speaker.telling import Kind
 
 WRITERS: Final = 8
 """Writes at a time: more gain nothing (FACTS: 8 to 32 take equally long)."""
 SLOWEST: Final = 30.0
 """Seconds between two tries while the API server is away."""
+NOT_SEEN: Final = "NotSeen"
+"""Reason of a condition Conflict that is False."""
 
 log = structlog.get_logger(__name__)
+
+_NS: Final = 1_000_000_000
+
+
+class Known(Protocol):
+    """What the API server tells; ``view.View`` does."""
+
+    def allocation(self, name: str) -> IPAllocation | None:
+        """An IPAllocation as last seen, None where it isn't there any more."""
+        ...
+
+    def placement(self, name: str) -> Placement:
+        """Which nodes may announce its address now, and why the others may not."""
+        ...
+
+    def node(self, name: str) -> Node | None:
+        """A Node, None where there is none."""
+        ...
+
+    def registrations(self) -> Mapping[str, Registration]:
+        """What each speaker registers, by node."""
+        ...
+
+
+class Tells(Protocol):
+    """Who is told what was written; ``telling.Teller`` is."""
+
+    def of_address(self, allocation: IPAllocation, kind: Kind, reason: str, message: str) -> None:
+        """Something happened to an address."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
-    """What is to be written. ``since`` is RFC 3339; ``reason`` and ``message`` say how the address was won."""
+    """That an address is ours. ``since`` is RFC 3339; ``story`` says how it was won."""
 
     leader: str
     interface: str
     mac: str
     since: str
-    reason: str
-    message: str
+    story: Story
 
-    def on(self, allocation: IPAllocation) -> IPAllocationStatus:
-        """The status that the allocation should have."""
-        announced = Condition(
-            type="Announced",
-            status="True",
-            reason=self.reason,
-            message=self.message,
-            observed_generation=allocation.metadata.generation,
-        )
-        return IPAllocationStatus(
-            leader=self.leader,
-            interface=self.interface,
-            mac=self.mac,
-            since=self.since,
-            conditions=with_condition(allocation.status.conditions, announced, self.since),
-        )
+    @property
+    def message(self) -> str:
+        """One sentence."""
+        return f"{self.leader} answers on {self.interface} with {self.mac}: {self.story.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Clash:
+    """That something else on the LAN uses an address; without a ``reason``: no longer."""
+
+    reason: str
+    mac: str
+    message: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     name: str
-    what: Leadership
     owned: Callable[[], bool]
+    leadership: Leadership | None = None
+    clash: _Clash | None = None
 
 
 class Reporter:
-    """Writes leaderships, each as often as it takes and no longer than it is true.
+    """Writes leaderships and conflicts, each as often as it takes and no longer than it is true.
 
     Args:
         api: the API server.
-        seen: an IPAllocation as last seen, None where it isn't there any more.
+        known: what it told.
+        node: this one's name.
+        teller: told of each write that the API server took.
         wall: seconds since 1970.
         rand: 0 to 1, for the backoff's jitter.
     """
@@ -80,49 +123,111 @@ class Reporter:
     def __init__(
         self,
         api: Api,
-        seen: Callable[[str], IPAllocation | None],
+        known: Known,
         *,
+        node: str,
+        teller: Tells,
         wall: Callable[[], float],
         rand: Callable[[], float] = random.random,
     ) -> None:
         self._api = api
-        self._seen = seen
+        self._known = known
+        self._node = node
+        self._teller = teller
         self._wall = wall
         self._rand = rand
         self._jobs: dict[str, _Job] = {}
+        self._clashes: dict[str, tuple[str, str]] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
 
     def won(
-        self, name: str, *, leader: str, interface: str, mac: str, reason: str, message: str, owned: Callable[[], bool]
+        self,
+        name: str,
+        change: Won,
+        *,
+        segment: str,
+        interface: str,
+        mac: str,
+        heard: bool,
+        owned: Callable[[], bool],
     ) -> None:
-        """The address of an IPAllocation is ours.
+        """The address of an IPAllocation is ours, and announced.
 
         Args:
             name: the IPAllocation's.
-            leader: this node.
+            change: how it was won.
+            segment: the LAN.
             interface: that it is announced on.
             mac: that it is announced with, as ``02:00:00:00:00:01``.
-            reason: how it was won, CamelCase.
-            message: the same as one sentence.
+            heard: whether the node that had it before is heard at this moment.
             owned: whether it is still ours at this moment; asked before each try.
         """
+        told = story(self._node, change, self._before(name, change.predecessor, segment, heard=heard))
+        telemetry.MOVES.labels(cause=told.move.value).inc()
+        if told.outage is not None:
+            telemetry.OUTAGE.observe(told.outage / _NS)
         since = rfc3339(self._wall())
-        what = Leadership(leader=leader, interface=interface, mac=mac, since=since, reason=reason, message=message)
-        self._jobs[name] = _Job(name, what, owned)
-        if name not in self._queued:  # an address that is won again and again waits once
-            self._queued.add(name)
-            self._waiting.put_nowait(name)
+        what = Leadership(leader=self._node, interface=interface, mac=mac, since=since, story=told)
+        self._clashes.pop(name, None)
+        self._put(_Job(name, owned, leadership=what))
 
     def lost(self, name: str) -> None:
-        """The address is ours no longer: what was not written yet never is."""
-        self._jobs.pop(name, None)
+        """The address is ours no longer: what was not written never is; but an answered probe stays true."""
+        self._clashes.pop(name, None)
+        job = self._jobs.pop(name, None)
+        if job is not None and job.clash is not None and job.clash.reason == PROBE_ANSWERED:
+            self._jobs[name] = replace(job, leadership=None)
+
+    def conflict(self, name: str, reason: str, mac: str, message: str, *, owned: Callable[[], bool]) -> None:
+        """Something else on the LAN uses the address of an IPAllocation; said again, it costs nothing.
+
+        Args:
+            name: the IPAllocation's.
+            reason: ``PROBE_ANSWERED`` (then it is not announced, nor was it ever) or ``FOREIGN_ANNOUNCEMENT``.
+            mac: whose.
+            message: one sentence with the MAC in it.
+            owned: whether the address is ours at this moment; of no account for a probe, which nobody else repeats.
+        """
+        if self._clashes.get(name) == (reason, mac):
+            return
+        self._clashes[name] = (reason, mac)
+        telemetry.CONFLICTS.labels(reason=reason).inc()
+        log.warning(message, allocation=name, reason=reason, mac=mac)
+        clash = _Clash(reason, mac, message, rfc3339(self._wall()))
+        job = self._jobs.get(name)
+        announced = None if job is None or reason == PROBE_ANSWERED else job.leadership
+        self._put(_Job(name, (lambda: True) if reason == PROBE_ANSWERED else owned, announced, clash))
+
+    def conflict_over(self, name: str, *, owned: Callable[[], bool]) -> None:
+        """Nothing else was seen to use the address for a while."""
+        if self._clashes.pop(name, None) is not None:
+            job = self._jobs.get(name)
+            clash = _Clash("", "", "", rfc3339(self._wall()))
+            self._put(_Job(name, owned, None if job is None else job.leadership, clash))
 
     async def run(self) -> None:
         """Writes until cancelled."""
         async with asyncio.TaskGroup() as writers:
             for _ in range(WRITERS):
                 writers.create_task(self._writer())
+
+    def _before(self, name: str, node: str, segment: str, *, heard: bool) -> Predecessor:
+        there, speaker = self._known.node(node), self._known.registrations().get(node)
+        why_not = self._known.placement(name).ineligible.get(node)
+        return Predecessor(
+            heard=heard,
+            there=there is not None,
+            ready=there is not None and there.condition("Ready") == "True",
+            attached=speaker is not None and any(one.segment == segment for one in speaker.attachments),
+            why_not="" if why_not is None else why_not.value,
+        )
+
+    def _put(self, job: _Job) -> None:
+        self._jobs[job.name] = job
+        if job.name not in self._queued:  # an address that is won again and again waits once
+            self._queued.add(job.name)
+            self._waiting.put_nowait(job.name)
 
     async def _writer(self) -> None:
         while True:
@@ -139,19 +244,22 @@ class Reporter:
 
     async def _write(self, job: _Job) -> None:
         backoff = Backoff(self._rand, cap=SLOWEST)
-        allocation = self._seen(job.name)
+        # What was seen may be older than our own last write, and not have the Conflict yet that is to be taken back.
+        over = job.clash is not None and not job.clash.reason
+        allocation = await self._again(job, backoff) if over else self._known.allocation(job.name)
         while allocation is not None and self._current(job):
             try:
-                body = patches.status(allocation, job.what.on(allocation))
+                body = patches.status(allocation, self._status(job, allocation))
                 if body is not None:
                     await self._api.patch(ALLOCATIONS, job.name, body, subresource="status")
+                    self._tell(job, allocation)
             except NotFound:
                 return
             except Conflict:
                 # Somebody else wrote, mostly the controller: look again, and it is ours to say only if still ours.
                 allocation = await self._again(job, backoff)
             except ClusterError as error:
-                log.warning("a leader is not written yet", allocation=job.name, problem=str(error))
+                log.warning("a status is not written yet", allocation=job.name, problem=str(error))
                 await asyncio.sleep(backoff.pause(error))
                 allocation = await self._again(job, backoff)
             else:
@@ -166,3 +274,72 @@ class Reporter:
             except ClusterError as error:
                 await asyncio.sleep(backoff.pause(error))
         return None
+
+    def _status(self, job: _Job, allocation: IPAllocation) -> IPAllocationStatus:
+        """The status that the allocation should have."""
+        status = allocation.status
+        if job.leadership is not None:
+            status = self._led(job.leadership, allocation)
+        clash = job.clash
+        if clash is not None and not (clash.reason == PROBE_ANSWERED and status.leader not in ("", self._node)):
+            # Else another node has announced the address meanwhile: then our probe is no longer news.
+            status = _clashing(clash, status, allocation.metadata.generation)
+        return status
+
+    def _led(self, what: Leadership, allocation: IPAllocation) -> IPAllocationStatus:
+        placed = self._known.placement(allocation.metadata.name)
+        why_not = Counter(reason.value for reason in placed.ineligible.values())
+        generation = allocation.metadata.generation
+        conditions = with_condition(
+            _without_conflict(allocation.status.conditions, what.since, generation),
+            _condition(ANNOUNCED, what.story.move.value, what.message, generation, holds=True),
+            what.since,
+        )
+        return IPAllocationStatus(
+            leader=what.leader,
+            interface=what.interface,
+            mac=what.mac,
+            since=what.since,
+            eligible=len(placed.ranking),
+            ineligible=tuple(IneligibleNodes(reason=reason, nodes=why_not[reason]) for reason in sorted(why_not)),
+            conditions=conditions,
+        )
+
+    def _tell(self, job: _Job, allocation: IPAllocation) -> None:
+        if job.leadership is not None:
+            story = job.leadership.story
+            kind: Kind = "Warning" if story.failure else "Normal"
+            self._teller.of_address(allocation, kind, story.move.value, job.leadership.message)
+        if job.clash is not None and job.clash.reason:
+            self._teller.of_address(allocation, "Warning", job.clash.reason, job.clash.message)
+
+
+def _clashing(clash: _Clash, status: IPAllocationStatus, generation: int) -> IPAllocationStatus:
+    conditions = status.conditions
+    if not clash.reason:
+        conditions = _without_conflict(conditions, clash.at, generation)
+    else:
+        said = _condition(CONFLICT, clash.reason, clash.message, generation, holds=True)
+        conditions = with_condition(conditions, said, clash.at)
+        if clash.reason == PROBE_ANSWERED:
+            said = _condition(ANNOUNCED, clash.reason, clash.message, generation, holds=False)
+            conditions = with_condition(conditions, said, clash.at)
+    new: IPAllocationStatus = msgspec.structs.replace(status, conflict_mac=clash.mac, conditions=conditions)
+    return new
+
+
+def _without_conflict(conditions: tuple[Condition, ...], now: str, generation: int) -> tuple[Condition, ...]:
+    """As they are, but for a Conflict that was: an IPAllocation that never had one needs no condition to say so."""
+    if not any(one.type == CONFLICT and one.status == "True" for one in conditions):
+        return conditions
+    return with_condition(conditions, _condition(CONFLICT, NOT_SEEN, "", generation, holds=False), now)
+
+
+def _condition(kind: str, reason: str, message: str, generation: int, *, holds: bool) -> Condition:
+    return Condition(
+        type=kind,
+        status="True" if holds else "False",
+        reason=reason,
+        message=message,
+        observed_generation=generation,
+    )

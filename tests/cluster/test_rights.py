@@ -203,6 +203,12 @@ SELDOM: Final = {
         "services",
     ): "asks for a Service only when its deletion was not seen: the watch was away just then",
     (CONTROLLER, "patch", "events"): "writes an Event again when the same comes about a minute later and not before",
+    (SPEAKER, "patch", "events"): "the same as the controller",
+    (
+        CONTROLLER,
+        "patch",
+        "ipallocations.lbprovider.io/status",
+    ): "says that no node may announce an address, and all of these may",
     (SPEAKER, "get", "ipallocations.lbprovider.io"): "reads one anew when the controller wrote it between two writes",
 }
 """Rights that are needed in moments which no test here can bring about, each with the moment."""

@@ -58,10 +58,12 @@ def granted(accounts: dict[str, Api], wish: Wish) -> bool:
 MAY = [
     Wish(CONTROLLER, "patch", "/services/status", "web", "shop"),
     Wish(CONTROLLER, "create", "lbprovider.io/ipallocations/"),
+    Wish(CONTROLLER, "patch", "lbprovider.io/ipallocations/status", "192.0.2.10"),
     Wish(CONTROLLER, "list", "lbprovider.io/ipaddresspools/", namespace=NAMESPACE),
     Wish(CONTROLLER, "get", "/secrets/", "lbprovider-heartbeat", NAMESPACE),
     Wish(SPEAKER, "list", "lbprovider.io/ipallocations/"),
     Wish(SPEAKER, "patch", "lbprovider.io/ipallocations/status", "192.0.2.10"),
+    Wish(SPEAKER, "create", "/events/", namespace="shop"),
     Wish(SPEAKER, "update", "lbprovider.io/segments/", "192.0.2.0-24"),
     Wish(SPEAKER, "get", "/namespaces/", "kube-system"),
     Wish(SPEAKER, "watch", "/secrets/", "lbprovider-heartbeat", NAMESPACE),

@@ -72,7 +72,7 @@ def test_three_speakers_one_answers_and_when_it_dies_another_does_within_hold_an
         assert answers != [owner]
         assert set(bench.announced(since=before)) == set(answers)
         await bench.until(lambda: bench.allocation().status.leader == f"n{answers[0][-1]}", within=1)
-        assert bench.allocation().status.conditions[0].reason == "OwnerSilent"
+        assert bench.allocation().status.conditions[0].reason == "NodeSilent"
 
     run(story)
 
