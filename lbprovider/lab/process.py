@@ -32,7 +32,9 @@ class Process:
         self.name = name
         self.log = log
         with log.open("ab") as output:
-            # A group of its own: Ctrl-C at the terminal ends the test, and the test ends its programs in order.
+            # A session of its own: Ctrl-C at the terminal ends the test, and the test ends its programs in order. And
+            # where the kernel shares processors by session (CONFIG_SCHED_AUTOGROUP), the programs of a lab have
+            # a share each, as Pods have, not one for the whole lab beside whatever else the machine does.
             self._popen = subprocess.Popen(  # noqa: S603 - the lab's own programs
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -40,7 +42,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=env,
                 pass_fds=descriptors,
-                process_group=0,
+                start_new_session=True,
             )
 
     @property
