@@ -34,15 +34,16 @@ def assign(
         links: the interfaces that are a LAN.
         segments: all Segments there are.
         before: the last answer. An interface that is down keeps the LAN that it had, for with its carrier it may have
-            lost addresses; and of two interfaces on one LAN the one in use stays in use while it is usable.
+            lost addresses; so does one that has no subnet just now, as between two leases of DHCP. Of two interfaces on
+            one LAN the one in use stays in use while it is usable.
 
-    An interface with no address at all can't be reached and is on no LAN.
+    An interface that never had an address is on no LAN (``silent``).
     """
     was = {link.index: (name, link) for name, link in (before or {}).items()}
     found: dict[str, list[Link]] = {}
     for link in links:
         name, former = was.get(link.index, ("", link))
-        if link.usable or not name:
+        if not name or (link.usable and link.subnets):
             name = _name(link, segments, name if link.subnets == former.subnets else "")
         if link.addresses or link.index in was:
             found.setdefault(name, []).append(link)
@@ -51,6 +52,19 @@ def assign(
         return not link.usable, was.get(link.index, ("", link))[0] != name, link.name
 
     return {name: min(there, key=lambda link: rank(name, link)) for name, there in sorted(found.items())}
+
+
+def silent(links: Iterable[Link], on: Mapping[str, Link]) -> tuple[str, ...]:
+    """Interfaces that would be a LAN and are none, by name: with no address of their own, no speaker reaches another.
+
+    A link-local IPv6 address is enough, and the kernel gives one to each interface that is up unless it is told not to.
+
+    Args:
+        links: the interfaces that are a LAN.
+        on: of ``assign``.
+    """
+    used = {link.index for link in on.values()}
+    return tuple(link.name for link in links if link.usable and not link.addresses and link.index not in used)
 
 
 def _name(link: Link, segments: Iterable[Segment], former: str) -> str:

@@ -57,6 +57,7 @@ class _Group:
     screened: Screened = field(default_factory=lambda: Screened((), {}))
     members: set[str] = field(default_factory=set)
     deserted: bool = False
+    """It was said that no node may announce them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +251,9 @@ class View:
         nodes = self._node_views(kind)
         if nodes == group.nodes:
             return False
+        before = group.screened
         group.nodes, group.screened = nodes, placement.screen(nodes)
-        self._say(kind, group)
+        self._say(kind, before, group)
         return True
 
     def _node_views(self, kind: _Kind) -> tuple[NodeView, ...]:
@@ -266,20 +268,25 @@ class View:
                 heed_exclude_label=self._heed_exclude_label,
             )
             for name, node in sorted(self._nodes.items())
-        ) + tuple(NodeView(name=name, gone=True, advertised=bool(advertisements)) for name in sorted(gone))
+        ) + tuple(
+            NodeView(name=name, gone=True, attached=False, advertised=bool(advertisements)) for name in sorted(gone)
+        )
 
-    def _say(self, kind: _Kind, group: _Group) -> None:
-        """Said loudly when no node is left for a pool on a LAN, and when there is one again."""
-        deserted = not group.screened.eligible
-        if deserted == group.deserted:
-            return
-        group.deserted = deserted
+    def _say(self, kind: _Kind, before: Screened, group: _Group) -> None:
+        """Said loudly when no node is left for a pool on a LAN, and when there is one again.
+
+        Not of a LAN that no speaker has come to yet: that is a matter of waiting.
+        """
         where = {"pool": kind.pool, "segment": kind.segment}
-        if deserted:
-            why = placement.counts(Placement((), group.screened.ineligible))
+        if group.screened.eligible:
+            if group.deserted:
+                log.info("nodes may announce the addresses of a pool again", reason="Eligible", **where)
+            group.deserted = False
+        elif not group.deserted and (before.eligible or any(node.attached for node in group.nodes)):
+            group.deserted = True
+            counted = placement.counts(Placement((), group.screened.ineligible))
+            why = {reason.value: nodes for reason, nodes in counted.items()}
             log.warning("no node may announce the addresses of a pool", reason="NobodyEligible", nodes=why, **where)
-        else:
-            log.info("nodes may announce the addresses of a pool again", reason="Eligible", **where)
 
     def _rank(self, name: str) -> None:
         placed = self._placed.get(name)

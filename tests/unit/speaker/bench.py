@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
@@ -124,8 +124,14 @@ class Bench:
     def allocation(self, address: IPv4Address | IPv6Address = VIP) -> IPAllocation:
         return self.api.objects(ALLOCATIONS)[names.object_name(address)]
 
-    def node(self, number: int, api: Api | None = None) -> Running:
-        """Starts a node ``n<number>`` with one interface, or its speaker anew; ``api``: its way to the API server."""
+    def node(self, number: int, api: Api | None = None, addresses: Sequence[str] = ()) -> Running:
+        """Starts a node ``n<number>`` with one interface, or its speaker anew.
+
+        Args:
+            number: of the node.
+            api: its way to the API server.
+            addresses: of its interface, where they are others than usual.
+        """
         name = f"n{number}"
         link = Link(
             name="eth0",
@@ -133,7 +139,7 @@ class Bench:
             mac=bytes((2, 0, 0, 0, 0, number)),
             up=True,
             carrier=True,
-            addresses=(ip_interface(f"192.0.2.{number}/24"),),
+            addresses=tuple(map(ip_interface, addresses or (f"192.0.2.{number}/24",))),
             default_route=True,
         )
         if name not in self.nodes:
@@ -170,9 +176,9 @@ class Bench:
                     self.api.write(SEGMENTS, msgspec.structs.replace(made, spec=spec))
             await asyncio.sleep(0.2)
 
-    async def settled(self, *, members: int, within: float = 30) -> None:
+    async def settled(self, *, members: int, within: float = 30, segment: str = SEGMENT) -> None:
         """Until every speaker is ready and the Segment has that many members."""
-        await self.until(lambda: self._members() == members and all(map(_is_ready, self.nodes.values())), within)
+        await self.until(lambda: self._members(segment) == members and all(map(_is_ready, self.nodes.values())), within)
 
     async def three(self) -> None:
         """Starts ``n1`` to ``n3``; until all are members and ready."""
@@ -186,8 +192,8 @@ class Bench:
         await self.until(lambda: self.allocation().status.leader)
         return self.allocation().status.leader
 
-    def _members(self) -> int:
-        there = self.api.objects(SEGMENTS).get(SEGMENT)
+    def _members(self, segment: str = SEGMENT) -> int:
+        there = self.api.objects(SEGMENTS).get(segment)
         return len(there.spec.lists[-1].members) if there is not None and len(there.spec.lists) == 1 else 0
 
     async def until(self, condition: Callable[[], object], within: float = 30) -> None:
