@@ -31,7 +31,7 @@ class Why(StrEnum):
     NODE_SILENT = "NodeSilent"  # the node doesn't answer for its own address: dead, or cut off
     NOT_ELIGIBLE = "NotEligible"  # the node may not announce the address any more
     NOT_BACK = "NotBack"  # its speaker took longer than LONGEST
-    LEAVING = "Leaving"  # this node has to hand it on
+    LEAVING = "Leaving"  # this node starts anew itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,16 @@ class StandIn:
         """The nodes stood in for may not announce these addresses any more: they must not wait for them."""
         return self._own(addresses, Why.NOT_ELIGIBLE)
 
-    def leave(self) -> Step:
-        """This node has to hand everything on: what it hands on must be its own, or the next would not know whose."""
-        return self._own(self._of.keys(), Why.LEAVING)
+    def leave(self, back: Collection[str], *, returning: bool) -> Step:
+        """This node has to hand everything on, and each address to its node first of all, where that is back.
+
+        Args:
+            back: the nodes whose new speakers are heard, and take addresses.
+            returning: this node starts anew, and is to be stood in for with what is its own: so all the rest must be.
+        """
+        hand = {address: watch.station.node for address, watch in self._of.items() if watch.station.node in back}
+        own = self._own(self._of.keys() - hand.keys(), Why.LEAVING).own if returning else {}
+        return Step(own, hand)
 
     def due(self, now: int, back: Collection[str]) -> Step:
         """What the time has brought.
