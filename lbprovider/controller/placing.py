@@ -47,7 +47,7 @@ class Placing:
         self._loads = loads
 
     def place(self, spec: IPAllocationSpec, beside: tuple[str, ...] = (), *, fresh: bool) -> IPAllocationSpec:
-        """Fills in the LAN where none is named, and nodes where the address is new there, or all of its nodes are gone.
+        """Fills in the LAN where the named one is none, and nodes where it is new or all of them are gone.
 
         Which L2Advertisements are for it is said each time: labels of Services and advertisements change.
 
@@ -59,19 +59,37 @@ class Placing:
         labels = self._labels(spec)
         applying = placement.applying(self._advertisements(), spec.pool, labels)
         named = placement.named(self._advertisements(), spec.pool, labels)
-        segment = spec.segment or self._segment(spec, applying)
+        segment = spec.segment
+        if self._unfit(spec, applying):
+            segment = self._segment(spec, applying) or segment
         nodes = spec.nodes
         # While speakers arrive, the first of them would become everybody's first choice.
-        if segment and (fresh or not spec.segment or self._deserted(spec)) and not self._speakers.arriving():
+        if segment and (fresh or segment != spec.segment or self._deserted(spec)) and not self._speakers.arriving():
             nodes = self._nodes(spec, segment, applying, beside) or nodes
         if (segment, nodes, named) == (spec.segment, spec.nodes, spec.advertisements):
             return spec
         return msgspec.structs.replace(spec, segment=segment, nodes=nodes, advertisements=named)
 
     def misplaced(self, spec: IPAllocationSpec) -> bool:
-        """Whether a live address has no LAN, or none of its nodes any more, and there is something to be done."""
-        return (
-            bool(spec.services) and (not spec.segment or self._deserted(spec)) and self.place(spec, fresh=False) != spec
+        """Whether a live address has no LAN or none of its nodes any more, and there is something to be done."""
+        if not spec.services:
+            return False
+        applying = placement.applying(self._advertisements(), spec.pool, self._labels(spec))
+        return (self._deserted(spec) or self._unfit(spec, applying)) and self.place(spec, fresh=False) != spec
+
+    def _unfit(self, spec: IPAllocationSpec, applying: tuple[L2AdvertisementSpec, ...]) -> bool:
+        """Whether the address has no LAN; or nobody is on it any more, or by no interface that is advertised.
+
+        The second of these after an admin's edit, or when a LAN was renumbered. While speakers come and go it is too
+        early to say.
+        """
+        if not spec.segment:
+            return True
+        named = placement.interfaces_named(applying)
+        return not self._speakers.arriving() and not any(
+            one.segment == spec.segment and (named is None or one.interface in named)
+            for registration in self._speakers.registrations.values()
+            for one in registration.attachments
         )
 
     def _deserted(self, spec: IPAllocationSpec) -> bool:
