@@ -401,7 +401,7 @@ class Member:
         if peer.node not in segment.everyone:
             for address in [one for one, claim in peer.known.items() if claim.owned]:
                 self._contest(address)
-        if peer.kv != before:
+        if peer.kv != before or (beat.urgent and beat.sent == peer.sent):
             # It waits for my echo: of its new claims, or of anything at all.
             self._post.tell.add(peer.node)
         echo = beat.echo if beat.sent == peer.sent else None

@@ -37,7 +37,7 @@ _LIST: Final = struct.Struct("!HHB")
 _U8: Final = struct.Struct("!B")
 _U16: Final = struct.Struct("!H")
 _U64: Final = struct.Struct("!Q")
-_CANDIDATE, _ECHOES, _DELTA, _FULL, _LISTS, _RETURNING = 1, 2, 4, 8, 16, 32
+_CANDIDATE, _ECHOES, _DELTA, _FULL, _LISTS, _RETURNING, _URGENT = 1, 2, 4, 8, 16, 32, 64
 _IPV6, _GONE, _OWNED = 1, 2, 4
 _IPV4_BYTES, _IPV6_BYTES = 4, 16
 _ALL_REFUSED: Final = 0xFFFF
@@ -132,6 +132,7 @@ class Heartbeat:
         settled: the newest version that it has been in long enough (rule 15).
         ver: the sender's newest version of its claims.
         candidate: whether it may take new addresses.
+        urgent: it owns addresses, so the receiver should echo at once and not with its next round.
         returning: it hands its addresses on to start anew, and means to be back within a minute.
         changes: news of its claims, None if none.
         echo: None where the sender has never heard the receiver.
@@ -149,6 +150,7 @@ class Heartbeat:
     settled: int
     ver: int
     candidate: bool
+    urgent: bool = False
     returning: bool = False
     changes: Delta | Full | None = None
     echo: Echo | None = None
@@ -191,6 +193,7 @@ def encode(beat: Heartbeat) -> bytes:
         WireError: the values don't fit the layout or ``MAX_DATAGRAM``; our own bug, never a peer's.
     """
     flags = (_CANDIDATE if beat.candidate else 0) | (_RETURNING if beat.returning else 0)
+    flags |= _URGENT if beat.urgent else 0
     flags |= _ECHOES if beat.echo is not None else 0
     body = [_name(beat.node)]
     try:
@@ -235,7 +238,9 @@ def decode(payload: bytes) -> Heartbeat:
     cluster, segment, incarnation, sent, number, hold, version, settled, ver, flags = reader.take(_HEAD)
     if not hold:
         raise WireError("BadHold")
-    if flags & ~(_CANDIDATE | _ECHOES | _DELTA | _FULL | _LISTS | _RETURNING) or (flags & _DELTA and flags & _FULL):
+    if flags & ~(_CANDIDATE | _ECHOES | _DELTA | _FULL | _LISTS | _RETURNING | _URGENT) or (
+        flags & _DELTA and flags & _FULL
+    ):
         raise WireError("BadFlags")
     node = reader.name()
     echo = _decode_echo(reader) if flags & _ECHOES else None
@@ -250,7 +255,7 @@ def decode(payload: bytes) -> Heartbeat:
     return Heartbeat(
         cluster=cluster, segment=segment, node=node, incarnation=incarnation, sent=sent, number=number,
         hold=hold * _MS, version=version, settled=settled, ver=ver, candidate=bool(flags & _CANDIDATE),
-        returning=bool(flags & _RETURNING), changes=changes, echo=echo, lists=lists,
+        urgent=bool(flags & _URGENT), returning=bool(flags & _RETURNING), changes=changes, echo=echo, lists=lists,
     )  # fmt: skip
 
 

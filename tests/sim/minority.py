@@ -99,9 +99,10 @@ def who_sees_goes_first(guards: Guards = ALL) -> None:
     """The owner's cable is cut, not its API server: the half that clients can reach must serve."""
     world = started("ab", guards)
     world.isolate("a")
-    world.run(HOLD)
-    for after in range(40, 2000, 20):  # its gateway takes a while to answer b
-        world.at(world.now + after * MS, lambda: world.neighbour("b"))
+    world.no_api.add("b")
+    seeing(world, "b", span=4 * SECOND)
+    world.run(2 * HOLD)  # its first write is lost
+    world.no_api.clear()
     world.run(SECOND)
     assert world.owners(X) == {"b"}, world.trace()
 

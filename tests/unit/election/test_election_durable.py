@@ -9,6 +9,7 @@ import pytest
 from lbprovider.election.durable import NOTHING, Durable, either
 from lbprovider.election.guards import ALL
 from lbprovider.election.member import Member
+from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import MemberList, Segment, majority
 from lbprovider.wire.heartbeat import Heartbeat, scope
 from tests.sim.traces import KEPT, X, restored, started
@@ -62,7 +63,7 @@ def test_no_vote_before_the_segment_is_on_disk_at_all() -> None:
     one.adopt(segment("a", "b"), 0, quorum_read=True)
     assert one.tick(SECOND).datagrams == ()
     assert one.next_wake() > 1000 * SECOND, "only an input can change that"
-    assert one.why_not_ready(SECOND) == "Segment lan is not yet in the snapshot on disk"
+    assert why_not_ready(one, "a", SECOND) == "Segment lan is not yet in the snapshot on disk"
     assert one.durable(Durable("uid", 1, HOLD), SECOND).datagrams != ()
 
 

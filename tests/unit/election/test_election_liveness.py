@@ -12,6 +12,7 @@ from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import Segment as SegmentObject
 from lbprovider.api.segment import SegmentSpec
 from lbprovider.election.membership import Why, next_segment
+from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import MemberList, Segment, from_object, with_lists
 from tests.sim.world import MS, SECOND, Net, World
 
@@ -69,6 +70,7 @@ def test_loss_costs_little() -> None:
 
 def test_two_nodes_don_t_serve_without_a_quorum() -> None:
     world = running("ab")
+    world.no_api.update("ab")  # which could be the witness
     world.crash("a")
     world.run(5 * SECOND)
     assert world.owners(X) == set()
@@ -158,7 +160,7 @@ def test_speakers_arrive_one_by_one_and_the_segment_grows() -> None:
     assert world.segment.version == 5
     assert reasons[-1] is Why.SETTLED
     assert all(world.member(name).segment == world.segment for name in "abc")
-    assert all(not world.member(name).why_not_ready(world.nodes[name].local(world.now)) for name in "abc")
+    assert not any(why_not_ready(world.member(name), name, world.nodes[name].local(world.now)) for name in "abc")
     assert failover(world, "a") <= 255
 
 

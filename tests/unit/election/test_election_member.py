@@ -8,6 +8,7 @@ import pytest
 
 from lbprovider.election.member import Member
 from lbprovider.election.outcome import Lost, LostReason, Won, WonReason
+from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import MemberList, Segment, grown, majority
 from lbprovider.wire.heartbeat import Delta, Full, Heartbeat, MemberLists, scope
 from tests.sim.world import MS, SECOND, Message, World, nothing, successor
@@ -38,7 +39,7 @@ def test_without_a_segment_nothing_happens() -> None:
     one = member()
     assert one.tick(SECOND).datagrams == ()
     assert one.heard((beat(1),), SECOND).ignored == ("NoSegment",)
-    assert one.why_not_ready(SECOND) == "no Segment is known yet for this LAN"
+    assert why_not_ready(one, "a", SECOND) == "no Segment is known yet for this LAN"
     assert not one.votes(SECOND)
     assert not one.connected(SECOND)
     assert one.next_wake() > 1000 * SECOND
@@ -49,10 +50,10 @@ def test_the_vote_waits_for_a_quorum_read_and_says_so() -> None:
     one.adopt(segment("a", "b"), 0, quorum_read=False)
     waits = [one.needs_quorum_read]
     assert one.tick(SECOND).datagrams == ()
-    assert one.why_not_ready(SECOND) == "Segment lan was not yet read from the API server"
+    assert why_not_ready(one, "a", SECOND) == "Segment lan was not yet read from the API server"
     assert one.adopt(segment("a", "b"), SECOND, quorum_read=True).datagrams
     assert [*waits, one.needs_quorum_read] == [True, False]
-    assert one.why_not_ready(SECOND) == "no quorum of Segment lan answers; heard: nobody"
+    assert why_not_ready(one, "a", SECOND) == "no quorum of Segment lan answers; heard: nobody"
 
 
 def test_the_vote_waits_for_the_longest_hold_from_the_start() -> None:
@@ -61,13 +62,13 @@ def test_the_vote_waits_for_the_longest_hold_from_the_start() -> None:
     wake = 5 * SECOND + 500 * MS
     assert one.next_wake() == wake
     assert not one.votes(wake - 1)
-    assert one.why_not_ready(wake - 100 * MS) == (
+    assert why_not_ready(one, "a", wake - 100 * MS) == (
         "silent on Segment lan for another 100 ms, until promises of a former start have ended"
     )
     assert one.tick(wake - 1).datagrams == ()
     one.tick(wake)
     assert one.votes(wake)
-    assert one.why_not_ready(wake) == ""
+    assert why_not_ready(one, "a", wake) == ""
 
 
 def test_between_two_lists_it_is_the_longer_hold_that_is_waited_for() -> None:
@@ -137,7 +138,9 @@ def test_a_node_that_is_no_member_yet_is_heard_and_answered() -> None:
     world.run(SECOND)
     assert world.hears("a") == ("b",)
     assert world.hears("b") == ("a",)
-    assert world.member("b").why_not_ready(world.nodes["b"].local(world.now)) == ""
+    assert why_not_ready(world.member("b"), "b", world.nodes["b"].local(world.now)) == (
+        "not a member of Segment lan yet: a majority of them has to hear this node; it hears a"
+    )
     assert world.owners(X) == {"a"}, "who is not in force owns nothing, though it ranks first"
 
 

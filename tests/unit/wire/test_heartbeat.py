@@ -74,7 +74,7 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
     return Heartbeat(
         cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), incarnation=draw(U64), sent=draw(U64),
         number=draw(U16), hold=draw(HOLDS), version=draw(U32), settled=draw(U32), ver=ver,
-        candidate=draw(st.booleans()), returning=draw(st.booleans()),
+        candidate=draw(st.booleans()), returning=draw(st.booleans()), urgent=draw(st.booleans()),
         changes=draw(st.none() | deltas(ver) | fulls(ver)),
         echo=draw(st.none() | ECHOES), lists=draw(st.none() | LISTS),
     )  # fmt: skip
@@ -165,7 +165,7 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (IDLE[:-1], "Truncated"),
         (IDLE + b"\0", "TrailingBytes"),
         (bytes(MAX_PAYLOAD + 1), "TooLong"),
-        (patched(IDLE, FLAGS_AT, b"\x40"), "BadFlags"),
+        (patched(IDLE, FLAGS_AT, b"\x80"), "BadFlags"),
         (patched(DELTA, FLAGS_AT, b"\x0c"), "BadFlags"),
         (patched(IDLE, 34, b"\0\0"), "BadHold"),
         (patched(IDLE, HEAD + 1, b"N"), "BadName"),
