@@ -94,6 +94,8 @@ class Guards:
     """Who sees nobody doesn't serve while the other half sees somebody."""
     c10_slack: bool = True
     """Who goes takes itself off the list first, where the rest would have no vote to spare."""
+    c1_elsewhere: bool = True
+    """A Segment that was made anew begins only when nobody is heard any more who is in the deleted one."""
     c4_contiguous: bool = True
     """A change is applied only where nothing before it is missing."""
 

@@ -415,6 +415,8 @@ class Member:
         if beat.cluster != self._cluster:
             return "OtherCluster"
         if beat.segment != self._scope:
+            if beat.node != self._node:
+                self._vote.elsewhere(beat.hold, self._now)
             return "OtherSegment"
         return "OwnDatagram" if beat.node == self._node else ""
 

@@ -65,6 +65,14 @@ class Vote:
         """A promise is made, or may be from now on, that lasts for ``hold``, ns."""
         self.silence = max(self.silence, hold)
 
+    def elsewhere(self, hold: int, now: int) -> None:
+        """C1: a speaker of this LAN is still in a Segment that was deleted, and may serve there by promises of others.
+
+        Whoever begins the new one waits until it has been silent for as long as it asks them to promise, ns.
+        """
+        if not self.given and self._guards.c1_elsewhere:
+            self._since, self._least = now, max(self._least, hold)
+
     def restore(self, silence: int) -> None:
         """The Segment comes from the snapshot; the life that wrote it made no promise longer than ``silence`` (ns)."""
         self.read = True

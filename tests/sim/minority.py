@@ -5,10 +5,12 @@ Each plays with the guards given and raises AssertionError where the clause does
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lbprovider.election.guards import ALL, Guards
 from lbprovider.election.minority import BLIND_HOLDS, COLD
 from lbprovider.election.outcome import LostReason
-from lbprovider.election.segment import majority
+from lbprovider.election.segment import MemberList, majority
 from tests.sim.traces import X, scene, started
 from tests.sim.world import MS, SECOND, World
 
@@ -273,6 +275,21 @@ def v14_heard_one_way(guards: Guards = ALL) -> None:
     assert world.counts[f"Lost/{LostReason.CONTESTED}"]
 
 
+def the_deleted_segment_ends_first(guards: Guards = ALL) -> None:
+    """It is deleted while a quorum of it can't reach the API server: they serve on, so the new one doesn't begin."""
+    world = started("abcd", guards)
+    world.no_api.update("bcd")
+    world.run(100 * MS)
+    anew = replace(world.segment, uid="anew", version=1, lists=(MemberList(("a",), 1),))
+    world.adopt("a", anew, quorum=True)
+    world.run(3 * SECOND)
+    assert world.owners(X) == {"b"}
+    for name in "bcd":
+        world.adopt(name, anew, quorum=True)
+    world.run(2 * SECOND)
+    assert world.owners(X) == {"a"}
+
+
 STORIES = (
     one_of_two_dies,
     one_of_two_dies_without_the_api_server,
@@ -293,4 +310,5 @@ STORIES = (
     last_resort,
     v14_fewer,
     v14_heard_one_way,
+    the_deleted_segment_ends_first,
 )

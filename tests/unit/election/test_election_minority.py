@@ -26,6 +26,7 @@ def test_a_missing_quorum(story: Callable[[Guards], None]) -> None:
         ("r19_contested", minority.v14_heard_one_way),
         ("c9_sight", minority.who_sees_goes_first),
         ("c9_others_see", minority.the_blind_leave_it_to_who_sees),
+        ("c1_elsewhere", minority.the_deleted_segment_ends_first),
         ("c10_slack", minority.who_goes_takes_itself_off),
     ],
 )
