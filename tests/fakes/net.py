@@ -68,6 +68,7 @@ class FakeLan:
         """Hardware addresses whose frames and datagrams pass in neither direction."""
         self.packets: list[FakePackets] = []
         self.datagrams: list[FakeDatagrams] = []
+        self.nodes: list[FakeNode] = []
 
     def passes(self, source: bytes, destination: bytes) -> bool:
         return source not in self.cut and destination not in self.cut
@@ -82,14 +83,29 @@ class FakeLan:
             for_it = frame[6:12] != link.mac and (frame[0] & 1 or frame[:6] == link.mac)
             if for_it and _concerns(frame, each.listening):
                 asyncio.get_running_loop().call_soon(each.deliver, frame)
+        for node in self.nodes:
+            reply = node.kernel(frame)
+            if reply is not None:
+                asyncio.get_running_loop().call_soon(self.transmit, reply)
 
 
 class FakeNode:
-    """One node: its interfaces, and what opens the ports on them."""
+    """One node: its interfaces, what opens the ports on them, and a kernel that answers for its own addresses."""
 
     def __init__(self, lan: FakeLan, *links: Link) -> None:
         self.lan = lan
         self.links = FakeLinks(*links)
+        self.powered = True
+        lan.nodes.append(self)
+
+    def kernel(self, frame: bytes) -> bytes | None:
+        """What the kernel answers an ARP request or a Neighbor Solicitation with, whatever programs run."""
+        for link in self.links.snapshot().values():
+            own = {each.ip.packed for each in link.addresses}
+            for_it = frame[6:12] != link.mac and (frame[0] & 1 or frame[:6] == link.mac)
+            if self.powered and link.usable and for_it and self.lan.passes(frame[6:12], link.mac):
+                return _kernel_reply(frame, own, link.mac)
+        return None
 
     def packets(self, link: Link, answer: Answer, gone: Callable[[], None]) -> FakePackets:
         return FakePackets(self, link, answer, gone)
@@ -161,6 +177,21 @@ def _concerns(frame: bytes, listening: Collection[bytes]) -> bool:
         asked = parsed.operation == arp.REQUEST and parsed.target in listening
         return asked or parsed.sender in listening
     return False
+
+
+def _kernel_reply(frame: bytes, own: Collection[bytes], mac: bytes) -> bytes | None:
+    if frame[12:14] == b"\x08\x06":
+        asked = arp.parse(frame)
+        if asked.operation != arp.REQUEST or asked.target not in own or asked.is_gratuitous:
+            return None
+        return arp.reply(asked.target, mac, asked.sender, asked.sender_mac)
+    try:
+        solicited = ndp.parse_solicitation(frame)
+    except WireError:
+        return None
+    if solicited.target not in own or solicited.sender == ndp.UNSPECIFIED:
+        return None
+    return ndp.advertisement(solicited.target, mac, solicited.sender, solicited.sender_mac or solicited.source)
 
 
 class FakeGroups:
