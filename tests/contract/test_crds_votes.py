@@ -123,6 +123,13 @@ def test_an_address_has_one_name_so_there_can_not_be_two_allocations_of_it(
     assert why in refused(api, ALLOCATIONS, {"address": address, "pool": "lan"}, name)
 
 
+@pytest.mark.parametrize("advertisements", [[], ["all", "web"]])
+def test_an_allocation_says_which_advertisements_are_for_it_none_too(api: Api, advertisements: list[str]) -> None:
+    claims = [claim("1", externalTrafficPolicy="Local")]
+    spec = {"address": "192.0.2.10", "pool": "lan", "services": claims, "advertisements": advertisements}
+    assert taken(api, ALLOCATIONS, spec, "192.0.2.10") == spec
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
@@ -130,6 +137,8 @@ def test_an_address_has_one_name_so_there_can_not_be_two_allocations_of_it(
         ({"services": [claim("1", ports=[{"port": 0}])]}, "spec.services[0].ports[0].port: Invalid value: 0"),
         ({"services": [claim("1", ports=[{"port": 80, "protocol": "ICMP"}])]}, 'Unsupported value: "ICMP"'),
         ({"services": [{"namespace": "shop", "name": "web"}]}, "spec.services[0].uid: Required value"),
+        ({"services": [claim("1", externalTrafficPolicy="local")]}, 'Unsupported value: "local"'),
+        ({"advertisements": ["a", "a"]}, 'spec.advertisements[1]: Duplicate value: "a"'),
         ({"nodes": ["a", "b", "c", "d"]}, "spec.nodes: Too many: 4: must have at most 3 items"),
         ({"releasedAt": "yesterday"}, 'spec.releasedAt: Invalid value: "yesterday"'),
     ],

@@ -66,6 +66,8 @@ MAY = [
     Wish(SPEAKER, "create", "/events/", namespace="shop"),
     Wish(SPEAKER, "update", "lbprovider.io/segments/", "192.0.2.0-24"),
     Wish(SPEAKER, "get", "/namespaces/", "kube-system"),
+    Wish(SPEAKER, "list", "discovery.k8s.io/endpointslices/"),
+    Wish(SPEAKER, "watch", "discovery.k8s.io/endpointslices/", namespace="shop"),
     Wish(SPEAKER, "watch", "/secrets/", "lbprovider-heartbeat", NAMESPACE),
     Wish(SPEAKER, "update", "coordination.k8s.io/leases/", "n1", NAMESPACE),
 ]
@@ -81,6 +83,7 @@ MAY_NOT = [
     Wish(SPEAKER, "delete", "lbprovider.io/segments/", "192.0.2.0-24"),
     Wish(SPEAKER, "list", "/services/"),
     Wish(SPEAKER, "list", "/namespaces/"),
+    Wish(SPEAKER, "update", "discovery.k8s.io/endpointslices/", "web-1", "shop"),
     Wish(SPEAKER, "watch", "/secrets/", namespace=NAMESPACE),
     Wish(SPEAKER, "update", "coordination.k8s.io/leases/", "n1", "kube-node-lease"),
 ]
