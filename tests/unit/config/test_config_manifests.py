@@ -13,6 +13,7 @@ from lbprovider.api import names
 from lbprovider.cli.main import app
 from lbprovider.controller import startup
 from lbprovider.settings import ControllerSettings, SpeakerSettings
+from lbprovider.speaker import leaving
 from tests.e2e.rig.rights import ANY, Manifest, Right, granted
 
 ROOT: Final = Path(__file__).parents[3]
@@ -252,8 +253,9 @@ def test_speakers_are_replaced_one_at_a_time_and_have_the_time_to_hand_over(spea
         "type": "RollingUpdate",
         "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
     }
-    longest_move, leaving = 2 * 5, 5  # seconds: 2 x hold at 500 nodes, and C10 of the election's rules
-    assert pod(speaker)["terminationGracePeriodSeconds"] > longest_move + leaving
+    longest_move = 2 * 5 + leaving.SPARE  # seconds: 2 x hold at 500 nodes
+    assert pod(speaker)["terminationGracePeriodSeconds"] > longest_move + leaving.LEAVE
+    assert speaker["spec"]["minReadySeconds"] >= 1
 
 
 def test_each_runs_as_its_own_service_account(controller: Manifest, speaker: Manifest) -> None:
