@@ -42,10 +42,14 @@ class Attachment(Struct, frozen=True):
 
 
 class Registration(Struct, frozen=True):
-    """All that a speaker registers. ``incarnation`` grows by one at each start (C2)."""
+    """All that a speaker registers. ``incarnation`` grows by one at each start (C2).
+
+    ``ignores_exclude_label``: it announces though its Node has KEP-1143's label (``--ignore-exclude-label``).
+    """
 
     incarnation: int
     attachments: tuple[Attachment, ...] = ()
+    ignores_exclude_label: bool = False
 
     def encode(self) -> str:
         """The annotation's value."""

@@ -14,6 +14,7 @@ import structlog
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, ServiceClaim
 from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.announcing import Announcing
 from lbprovider.controller.conflicts import Conflicts
 from lbprovider.controller.deciding import Decisions
 from lbprovider.controller.freeing import Freeing
@@ -119,6 +120,7 @@ class Work:
         self._segments = Segments(
             api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace, clock=clock
         )
+        self._announcing = Announcing(api, inventory, speakers, self._pools.advertisements, recorder=recorder)
         inventory.allocations.subscribe(self._allocation_changed)
 
     def writers(self) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -129,6 +131,7 @@ class Work:
             self._freeing.cool(),
             self._pools.run(),
             self._segments.run(),
+            self._announcing.run(),
         )
 
     def swept(self) -> None:
@@ -147,6 +150,7 @@ class Work:
     def _look_again(self) -> None:
         self.services.look_again()
         self._segments.look()
+        self._announcing.look()
 
     def _replace(self) -> None:
         """Speakers or advertisements came or went: some addresses find a LAN or a node only now."""

@@ -260,11 +260,12 @@ def view(
     ]
     attached = [] if registration is None else [one for one in registration.attachments if one.segment == segment]
     allowed = interfaces_named(selecting)
+    ignored = registration is not None and registration.ignores_exclude_label
     return NodeView(
         name=node.metadata.name,
         ready=node.condition("Ready") == "True",
         draining=names.DRAIN_ANNOTATION in node.metadata.annotations,
-        excluded=heed_exclude_label and names.EXCLUDE_NODE_LABEL in labels,
+        excluded=heed_exclude_label and not ignored and names.EXCLUDE_NODE_LABEL in labels,
         to_be_deleted=any(taint.key == names.TO_BE_DELETED_TAINT for taint in node.spec.taints),
         network_unavailable=node.condition("NetworkUnavailable") == "True",
         advertised=bool(advertisements),

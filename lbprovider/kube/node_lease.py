@@ -44,6 +44,7 @@ class NodeLease:
         api: the API server.
         namespace: of the Lease.
         node: the Node's name; the Lease's, too.
+        ignores_exclude_label: registered with the rest, for whoever asks which nodes may announce.
         clock: seconds since boot.
         wall: seconds since 1970, for people.
         rand: uniform in [0, 1).
@@ -58,6 +59,7 @@ class NodeLease:
         *,
         namespace: str,
         node: str,
+        ignores_exclude_label: bool = False,
         clock: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
         rand: Callable[[], float] = random.random,
@@ -65,6 +67,7 @@ class NodeLease:
         self.incarnation = 0
         self._api = api
         self._node = node
+        self._ignores_exclude_label = ignores_exclude_label
         self._clock = clock
         self._wall = wall
         self._backoff = Backoff(rand, cap=PERIOD)
@@ -193,7 +196,11 @@ class NodeLease:
     async def _write(self) -> None:
         self._dirty.clear()
         old, now = self._stored.metadata, rfc3339_micro(self._wall())
-        told = Registration(incarnation=self.incarnation, attachments=self._attachments).encode()
+        told = Registration(
+            incarnation=self.incarnation,
+            attachments=self._attachments,
+            ignores_exclude_label=self._ignores_exclude_label,
+        ).encode()
         metadata = msgspec.structs.replace(
             old,
             labels={**old.labels, names.SPEAKER_LABEL: ""},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -24,6 +23,7 @@ from lbprovider.api.core import Node
 from lbprovider.api.meta import Condition, with_condition
 from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.election import placement
 from lbprovider.election.outcome import Won
 from lbprovider.election.placement import Placement
 from lbprovider.errors import ClusterError, Conflict, InvalidObject, NotFound
@@ -288,7 +288,7 @@ class Reporter:
 
     def _led(self, what: Leadership, allocation: IPAllocation) -> IPAllocationStatus:
         placed = self._known.placement(allocation.metadata.name)
-        why_not = Counter(reason.value for reason in placed.ineligible.values())
+        why_not = placement.counts(placed)
         generation = allocation.metadata.generation
         conditions = with_condition(
             _without_conflict(allocation.status.conditions, what.since, generation),
@@ -301,7 +301,7 @@ class Reporter:
             mac=what.mac,
             since=what.since,
             eligible=len(placed.ranking),
-            ineligible=tuple(IneligibleNodes(reason=reason, nodes=why_not[reason]) for reason in sorted(why_not)),
+            ineligible=tuple(IneligibleNodes(reason=reason.value, nodes=count) for reason, count in why_not.items()),
             conditions=conditions,
         )
 

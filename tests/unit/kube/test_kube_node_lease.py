@@ -299,3 +299,18 @@ def test_one_that_began_while_the_api_server_was_down_ends_where_another_took_it
             await asyncio.wait_for(lease.run(), PERIOD + GAP)
 
     play(story)
+
+
+def test_that_it_ignores_the_exclude_label_is_registered_for_those_who_ask_which_nodes_may_announce() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        assert not told_by(await started(api, clock, ignores=False))
+        assert told_by(await started(api, clock, ignores=True))
+
+    async def started(api: FakeApi, clock: Clock, *, ignores: bool) -> Registration:
+        await NodeLease(api, namespace="ns", node="n1", ignores_exclude_label=ignores, clock=clock).start()
+        return told(api)
+
+    def told_by(found: Registration) -> bool:
+        return found.ignores_exclude_label
+
+    play(story)

@@ -105,6 +105,9 @@ def test_a_status_is_written_whole_and_only_on_what_was_seen() -> None:
             "interface": None,
             "mac": None,
             "since": None,
+            "eligible": 0,
+            "ineligible": None,
+            "conflictMAC": None,
             "conditions": [{"type": "Assigned", "status": "True", "reason": "Ok", "message": ""}],
         },
     }
