@@ -36,7 +36,7 @@ Registered = Callable[[str, Registration | None], None]
 log = structlog.get_logger(__name__)
 
 
-SLICES: Final = 10
+SLICES: Final = 5
 """So many EndpointSlices are read in the time that one address is ranked in."""
 
 
