@@ -33,7 +33,8 @@ def _run(given: argparse.Namespace) -> int:
     if given.json:
         sys.stdout.write(telling.document(results) + "\n")
     else:
-        telling.table(results, console())
+        found = Console()
+        telling.table(results, found if found.is_terminal else Console(width=telling.WIDTH))
     for sentence in telling.closing(results):
         teller.add(sentence)
     return telling.status(results)

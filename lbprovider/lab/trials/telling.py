@@ -22,6 +22,9 @@ from lbprovider.lab.trials.verdicts import Sample, Verdict
 _STATUS: Final = {Verdict.OK: 0, Verdict.FAILED: 1, Verdict.VOID: 3}
 """2 is a wrong command line."""
 
+WIDTH: Final = 180
+"""Columns of the table where there is no terminal to fit it to."""
+
 _COLUMNS: Final[tuple[tuple[str, Callable[[Figures], int], bool], ...]] = (
     # title, figure, whether it is a time
     ("silence", lambda each: each.silence.length, True),
@@ -39,12 +42,12 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Figures], int], bool], ...]] = (
 
 def line(result: Result) -> str:
     """One trial in a line, with what it misses."""
-    said = f"{result.trial.name}: {result.verdict}"
+    said = f"{result.trial.name}, {result.nodes} nodes: {result.verdict}, target {result.trial.target}"
     found = [each.figures for each in result.samples if each.figures is not None]
     if found:
         shown = (f"{title} {_worst(found, of, is_time=is_time)}" for title, of, is_time in _COLUMNS)
-        said += f" ({', '.join(shown)}; {_causes(result)}; target {result.trial.target})"
-    return ": ".join([said, *dict.fromkeys(_wrong(result))])
+        said += f" ({', '.join(shown)}; {_causes(result)})"
+    return " | ".join([said, *_wrong(result)])
 
 
 def _worst(found: Sequence[Figures], of: Callable[[Figures], int], *, is_time: bool) -> str:
@@ -69,12 +72,13 @@ def _wrong(result: Result) -> Iterator[str]:
 def table(results: Sequence[Result], console: Console) -> None:
     """All of them, the worst sample of each."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in ("trial", "nodes", *(title for title, _, _ in _COLUMNS), "target", "cause", ""):
-        shown.add_column(title, overflow="fold")
+    for title in ("trial", "nodes", *(title for title, _, _ in _COLUMNS), "target", "", "cause"):
+        shown.add_column(title, overflow="fold", no_wrap=title != "cause")
     for each in results:
         found = [sample.figures for sample in each.samples if sample.figures is not None]
         cells = [_worst(found, of, is_time=is_time) if found else "–" for _, of, is_time in _COLUMNS]
-        row = (each.trial.name, str(each.nodes), *cells, str(each.trial.target), _causes(each), str(each.verdict))
+        row = (each.trial.name, str(each.nodes), *cells, str(each.trial.target), str(each.verdict), _causes(each))
+        # As Text: a string would be read as markup, and lose what stands in brackets.
         shown.add_row(*map(Text, row), style=None if each.verdict is Verdict.OK else "bold red")
     console.print(shown)
 
@@ -129,9 +133,10 @@ def _sample(sample: Sample) -> dict[str, Any]:
 
 def closing(results: Sequence[Result]) -> Iterator[str]:
     """Sentences for the end: what failed, and whether the run says anything."""
-    for each in results:
-        if each.verdict is not Verdict.OK:
-            yield f"{each.verdict}: {line(each)}"
+    for verdict in (Verdict.FAILED, Verdict.VOID):
+        names = [each.trial.name for each in results if each.verdict is verdict]
+        if names:
+            yield f"{verdict}: {', '.join(names)}"
     samples = [sample for each in results for sample in each.samples]
     void = sum(each.void for each in samples)
     if void:
