@@ -18,6 +18,7 @@ import structlog
 
 from lbprovider.api.allocation import IneligibleNodes, IPAllocation, IPAllocationStatus
 from lbprovider.api.conditions import ANNOUNCED, NO_ELIGIBLE_NODE
+from lbprovider.api.core import Node
 from lbprovider.api.meta import Condition, with_condition
 from lbprovider.api.names import EXCLUDE_NODE_LABEL
 from lbprovider.api.pool import L2Advertisement
@@ -115,7 +116,7 @@ class Announcing:
             if self._speakers.registrations and not self._speakers.arriving():
                 await self._look_at_all()
 
-    def _node_changed(self, change: Change[object]) -> None:
+    def _node_changed(self, change: Change[Node]) -> None:
         del change  # a Node's heartbeats are among them: that costs one look in a while, and no write
         self._due.set()
 
