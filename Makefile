@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
+.PHONY: demo test lint types imports unit contract lab trials nightly nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
@@ -52,7 +52,25 @@ contract: $(VENV)/.dev ## what an API server does for us, on the lab's
 	$(PYTEST) tests/contract
 
 lab: $(VENV)/.dev ## the demo, and the lab that stays, as users run them
-	$(PYTEST) tests/lab
+	$(PYTEST) tests/lab --ignore=tests/lab/test_trials.py
+
+trials: $(VENV)/.dev ## the failure matrix, a row for each fault: 3 nodes (or what the fault takes), IPv4, one address
+	$(PYTEST) --durations=1 tests/lab/test_trials.py
+
+# Each in turn, whatever became of the one before; together they take a night.
+TRIALS := $(BIN)/lbprovider lab trial --repeat 5
+nightly-trials: $(VENV)/.dev ## the failure matrix in all its dimensions
+	@failed=0; for nodes in 3 5; do for addresses in 1 100; do for family in '' --ipv6; do \
+	  echo "== $$nodes nodes, $$addresses addresses $$family"; \
+	  $(TRIALS) all --nodes $$nodes --addresses $$addresses $$family || failed=1; \
+	done; done; done; \
+	for family in '' --ipv6; do \
+	  $(TRIALS) all --nodes 2 $$family || failed=1; \
+	  $(TRIALS) split-2-2 $$family || failed=1; \
+	done; exit $$failed
+
+nightly: ## all that takes too long for each change
+	$(MAKE) --keep-going nightly-trials
 
 $(VENV)/.e2e: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[e2e]'
