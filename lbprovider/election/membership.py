@@ -140,8 +140,7 @@ def _change(name: str, present: SegmentSpec, here: Mapping[str, Attachment], dea
     if len(present.lists) > 1:
         return Plan(Why.CHANGING, f"Segment {name} is changing its members", None, live, unheard)
     gone = _retirable(members, dead)
-    joining = {node for node in heard if not here[node].leaving}  # a vote given back is not pressed on its giver (C10)
-    target = tuple(sorted({*members, *joining} - gone))
+    target = tuple(sorted({*members, *_joining(members, here, present.version)} - gone))
     added = [node for node in target if node not in members]
     period = period_ns(present.heartbeat_period)
     wish = period != period_ns(present.lists[-1].heartbeat_period)
@@ -181,6 +180,18 @@ def _identified(present: SegmentSpec, here: Mapping[str, Attachment]) -> Segment
     first = here[min(here)]
     interface = "" if first.subnets else first.interface
     return structs.replace(present, subnets=first.subnets, interface=interface)
+
+
+def _joining(members: Sequence[str], here: Mapping[str, Attachment], version: int) -> set[str]:
+    """Who may be added: a majority of the members hear it, and it means to stay (C10).
+
+    What a member registered before it was in this version may be from before the fault that the version is about: to
+    add a node that has just died would take the quorum away again.
+    """
+    aware = {node: one for node, one in here.items() if one.version >= version}
+    return {
+        node for node, one in here.items() if node not in members and not one.leaving and _heard(node, members, aware)
+    }
 
 
 def _retirable(members: Sequence[str], dead: frozenset[str]) -> frozenset[str]:

@@ -33,6 +33,7 @@ from lbprovider.api.resources import (
     NAMESPACES,
     NODES,
     POOLS,
+    SEGMENTS,
     SERVICES,
 )
 from lbprovider.controller.deciding import CONDITION
@@ -148,9 +149,12 @@ class World:
         self.api.fault = fault
 
     def speaker(self, node: str, *hears: str, subnets: tuple[str, ...] = ("192.0.2.0/24",)) -> None:
+        """Registers what it hears, in the Segment that there is."""
+        segment = self.api.objects(SEGMENTS).get("192.0.2.0-24")
         attachment = Attachment(
             segment="192.0.2.0-24", interface="eth0", address=f"192.0.2.{200 + int(node[-1])}",
             mac="02:00:00:00:00:01", subnets=subnets, hears=hears,
+            version=0 if segment is None else segment.spec.version,
         )  # fmt: skip
         self.api.write(NODES, Node(metadata=ObjectMeta(name=node)))
         self.register(node, attachment)

@@ -115,6 +115,9 @@ def test_a_member_that_was_faster_is_learnt_from() -> None:
             world.speaker("node-2")
             world.speaker("node-1", "node-2")
             await settle()
+            assert segment(world).spec.version == 7
+            world.speaker("node-1", "node-2")  # in that version now
+            await settle()
             assert segment(world).spec.version == 8
             assert len(segment(world).spec.lists) == 2
 

@@ -134,11 +134,19 @@ def test_speakers_arrive_one_by_one_and_the_segment_grows() -> None:
     world.wishes[X] = ("a", "b", "c")
     reasons: list[Why] = []
 
+    def at(name: str) -> int:
+        segment = world.member(name).segment
+        return 0 if segment is None else segment.version
+
     def control() -> None:
         here = {
             name: Registration(
                 incarnation=node.incarnation,
-                attachments=(Attachment(segment="lan", interface="eth0", address="", mac="", hears=world.hears(name)),),
+                attachments=(
+                    Attachment(
+                        segment="lan", interface="eth0", address="", mac="", hears=world.hears(name), version=at(name)
+                    ),
+                ),
             )
             for name, node in world.nodes.items()
             if node.member is not None

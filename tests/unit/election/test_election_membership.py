@@ -40,7 +40,8 @@ def segment(*lists: MemberList, version: int = 1, period: int | None = None) -> 
 
 
 def plan(current: SegmentSpec | None, hears: Mapping[str, str]) -> Plan:
-    return next_segment(LAN, current, registered(hears))
+    """With members that have registered what they hear since they are in the present version."""
+    return next_segment(LAN, current, registered(hears, version=0 if current is None else current.version))
 
 
 def test_the_first_speaker_begins_alone() -> None:
@@ -165,10 +166,17 @@ def test_the_dead_are_taken_off_the_list() -> None:
 
 def test_who_comes_and_who_goes_change_places_at_once() -> None:
     there = segment(members("a", "b", "c"))
-    made = next_segment(LAN, there, registered({"a": "bd", "b": "ad", "d": "ab"}), frozenset("c"))
+    made = next_segment(LAN, there, registered({"a": "bd", "b": "ad", "d": "ab"}, version=1), frozenset("c"))
     assert made.spec == segment(members("a", "b", "c"), members("a", "b", "d"), version=2)
 
 
 def test_nobody_is_taken_off_where_too_few_are_left_to_settle_it() -> None:
     there = segment(members("a", "b", "c"))
     assert next_segment(LAN, there, registered({"a": ""}), frozenset("bc")).spec is None
+
+
+def test_what_a_member_heard_before_the_present_version_adds_nobody() -> None:
+    """b was left off because it died: a's registration is from before."""
+    there = segment(members("a"), version=5)
+    assert next_segment(LAN, there, registered({"a": "b", "b": "a"}, version=4)).spec is None
+    assert next_segment(LAN, there, registered({"a": "b", "b": "a"}, version=5)).why is Why.GROWN
