@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from lbprovider.announce.pace import FRAMES_PER_SECOND
+from lbprovider.announce.probing import Probe
 from lbprovider.api import names
 from lbprovider.errors import UsageError
 
@@ -20,6 +22,9 @@ EXCLUDED_INTERFACES: Final = (
     "docker*", "cni*", "cbr*", "kube-*", "veth*", "lxc*", "cali*", "cilium*", "flannel*", "dummy*", "lo",
 )  # fmt: skip
 """Shell patterns of interfaces that are never a LAN: what container networks make."""
+
+MOST_FRAMES: Final = 100_000
+"""Frames a second: more than one process can send."""
 
 MOST_NODES: Final = 25
 """Nodes of a lab: all of them share one machine."""
@@ -93,7 +98,15 @@ class SpeakerSettings:
     down, the heartbeat key too. None = such a restart waits for the API server. Who takes the setting away for a while
     removes the directory: what is in it would be out of date."""
 
+    gratuitous_pps: int = FRAMES_PER_SECOND
+    """Frames a second that go out unasked on each LAN, announcements and probes: fewer where switches inspect ARP and
+    close a port that sends more (15 a second is a common limit). At 10, a move of 100 addresses is told within 20 s."""
+    probe: Probe = Probe.SHORT
+    """How it is found out, before an address is used for the first time, whether another host has it."""
+
     def __post_init__(self) -> None:
+        if not 1 <= self.gratuitous_pps <= MOST_FRAMES:
+            raise UsageError(f"--gratuitous-pps {self.gratuitous_pps}: between 1 and {MOST_FRAMES} frames a second")
         if not self.node_name:
             raise UsageError("--node-name (or NODE_NAME) is empty: name the Node that this speaker runs on")
         _check_port("--heartbeat-port", self.heartbeat_port, lowest=1)

@@ -78,11 +78,11 @@ class Conflicts:
         """The address is ours no more; nothing happens if there was no episode."""
         self._episodes.pop(address, None)
 
-    def look(self, now: int) -> Look:
-        """Whom to probe for now, and what is over."""
+    def look(self, now: int, most: int) -> Look:
+        """Whom to probe for now, ``most`` of them, and what is over; the rest waits for the next look."""
         probe: list[bytes] = []
         over: list[bytes] = []
-        while self._episodes:
+        while self._episodes and len(probe) < most:
             address, episode = next(iter(self._episodes.items()))
             if episode.look_at > now:
                 break

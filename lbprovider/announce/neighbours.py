@@ -117,7 +117,7 @@ class Neighbours:
         for address in asked:
             one = self._known[address]
             # One that didn't answer may have another hardware address by now: a router that took another's place.
-            question = _question(address, None if one.open else one.mac, mac, own)
+            question = ask(address, None if one.open else one.mac, mac, own)
             if question is not None:
                 one.asked_at, one.open = now, True
                 frames.append(question)
@@ -145,10 +145,14 @@ def _is_silent(one: _Neighbour, now: int) -> bool:
     return not one.gateway and one.open and one.asked_at is not None and now > one.asked_at + _PATIENCE
 
 
-def _question(
+def ask(
     address: bytes, known_at: bytes | None, mac: bytes, own: Collection[IPv4Interface | IPv6Interface]
 ) -> bytes | None:
-    """Asks as a host of the neighbour's subnet where we are one, else as any of ours; None where we have none."""
+    """The question whether a host is there, from one that has ``mac`` and the addresses ``own``.
+
+    It is asked as a host of the same subnet where we are one, else as any of ours, and of that host alone where its
+    hardware address is known; None where we have no address to ask from.
+    """
     of_family = [each for each in own if len(each.packed) == len(address)]
     within = [each for each in of_family if _contains(each, address)]
     senders = within or of_family

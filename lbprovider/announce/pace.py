@@ -43,6 +43,10 @@ class Pace:
             self._empty_at = spent
         return not self._refused
 
+    def room(self, now: int) -> int:
+        """How many frames may still go in this round."""
+        return 0 if self._refused else (now - self._empty_at) // self._interval
+
     def ready_at(self) -> int:
         """From when on ``take`` gives what an address needs at most."""
         return self._empty_at + _LEAST_BURST * self._interval

@@ -30,6 +30,9 @@ class Drop(StrEnum):
     """In the table, but the promises that made it ours have ended."""
 
 
+_Told = tuple[bytes, bytes]
+"""The hardware address that is told, and the one that it is told from."""
+
 _OTHERS: Final = frozenset({"NotSolicitation", "VlanTagged"})
 """The codec's reasons for a frame that is sound, just no question of ours."""
 
@@ -43,15 +46,23 @@ class Responder:
 
     def __init__(self, may_answer: MayAnswer) -> None:
         self._may_answer = may_answer
-        self._tables: dict[str, dict[bytes, bytes]] = {}
+        self._tables: dict[str, dict[bytes, _Told]] = {}
         self.answered = 0
         """Answers given."""
         self.dropped = dict.fromkeys(Drop, 0)
         """Frames without an answer, by reason."""
 
-    def hold(self, address: bytes, interface: str, mac: bytes) -> None:
-        """Answer for a packed address on an interface with its hardware address; replaces what was held there."""
-        self._tables.setdefault(interface, {})[address] = mac
+    def hold(self, address: bytes, interface: str, mac: bytes, told: bytes | None = None) -> None:
+        """Answer for a packed address on an interface; replaces what was held there.
+
+        Args:
+            address: that is asked for.
+            interface: on which.
+            mac: its hardware address.
+            told: the one that is told as the address's, where it is another host's; the frame comes from ours all the
+                same, or switches would send us what is that host's.
+        """
+        self._tables.setdefault(interface, {})[address] = (mac if told is None else told, mac)
 
     def drop(self, address: bytes) -> None:
         """Answer for an address no more, on no interface."""
@@ -72,7 +83,7 @@ class Responder:
         self.answered += 1
         return result
 
-    def _answer(self, frame: bytes | memoryview, table: dict[bytes, bytes], now: int) -> bytes | Drop:
+    def _answer(self, frame: bytes | memoryview, table: dict[bytes, _Told], now: int) -> bytes | Drop:
         # The hot path is plain on purpose: one unpack, one look-up, one pack.
         if len(frame) < arp.FRAME.size:
             return Drop.MALFORMED
@@ -81,35 +92,37 @@ class Responder:
             return self._advertise(frame, table, now)
         if head != arp.REQUEST_HEAD:
             return Drop.NOT_A_QUESTION
-        mac = table.get(target)
-        if mac is None:
+        entry = table.get(target)
+        if entry is None:
             return Drop.NOT_OURS
-        refusal = self._refusal(mac, source, sender_mac, sender, target, now=now)
+        refusal = self._refusal(entry, source, sender_mac, sender, target, now=now)
         if refusal is not None:
             return refusal
-        return arp.FRAME.pack(sender_mac, mac, ethernet.ARP, arp.REPLY_HEAD, mac, target, sender_mac, sender)
+        mac, from_mac = entry
+        return arp.FRAME.pack(sender_mac, from_mac, ethernet.ARP, arp.REPLY_HEAD, mac, target, sender_mac, sender)
 
-    def _advertise(self, frame: bytes | memoryview, table: dict[bytes, bytes], now: int) -> bytes | Drop:
+    def _advertise(self, frame: bytes | memoryview, table: dict[bytes, _Told], now: int) -> bytes | Drop:
         try:
             question = ndp.parse_solicitation(frame)
         except WireError as error:
             return Drop.NOT_A_QUESTION if error.reason in _OTHERS else Drop.MALFORMED
-        mac = table.get(question.target)
-        if mac is None:
+        entry = table.get(question.target)
+        if entry is None:
             return Drop.NOT_OURS
         # Without the option the Ethernet header is the only place that names the asker's hardware address.
         to_mac = question.sender_mac or question.source
-        refusal = self._refusal(mac, question.source, to_mac, question.sender, question.target, now=now)
+        refusal = self._refusal(entry, question.source, to_mac, question.sender, question.target, now=now)
         if refusal is not None:
             return refusal
+        mac, from_mac = entry
         if question.sender == ndp.UNSPECIFIED:
-            return ndp.unsolicited(question.target, mac)
-        return ndp.advertisement(question.target, mac, question.sender, to_mac)
+            return ndp.unsolicited(question.target, mac, from_mac)
+        return ndp.advertisement(question.target, mac, question.sender, to_mac, from_mac)
 
     def _refusal(
-        self, mac: bytes, source: bytes, to_mac: bytes, sender: bytes, target: bytes, *, now: int
+        self, entry: _Told, source: bytes, to_mac: bytes, sender: bytes, target: bytes, *, now: int
     ) -> Drop | None:
-        if mac in (source, to_mac):
+        if source in entry or to_mac in entry:
             return Drop.OWN
         if ethernet.is_group(to_mac):  # many would hear the answer: an amplifier
             return Drop.MALFORMED

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from lbprovider import __version__
+from lbprovider.announce.pace import FRAMES_PER_SECOND
+from lbprovider.announce.probing import Probe
 from lbprovider.api import names
 from lbprovider.cli import lab
 from lbprovider.cli.drain import drain, undrain
@@ -117,6 +119,13 @@ def speaker(
             help="bpf: the kernel answers by itself for what this node leads (Linux 6.6, capabilities BPF, NET_ADMIN)."
         ),
     ] = FastPathKind.OFF,
+    gratuitous_pps: Annotated[
+        int, typer.Option(help="Announcements and probes a second on each LAN; few where switches inspect ARP.")
+    ] = FRAMES_PER_SECOND,
+    probe: Annotated[
+        Probe,
+        typer.Option(help="Before an address is first used, ask whether another host has it: 0.15 s, 5 s, or not."),
+    ] = Probe.SHORT,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Answer ARP and NDP for the addresses that this node leads (run by the DaemonSet)."""
@@ -130,6 +139,8 @@ def speaker(
         snapshot_dir=snapshot_dir,
         on_quorum_loss=on_quorum_loss,
         fast_path=fast_path,
+        gratuitous_pps=gratuitous_pps,
+        probe=probe,
     )
     from lbprovider.speaker.app import serve  # noqa: PLC0415  (see the package docstring)
 

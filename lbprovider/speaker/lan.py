@@ -16,6 +16,7 @@ from typing import Concatenate, Final, ParamSpec, Protocol
 from lbprovider import telemetry
 from lbprovider.election.durable import Durable
 from lbprovider.election.member import Member
+from lbprovider.election.minority import Others
 from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
 from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import Segment
@@ -23,9 +24,11 @@ from lbprovider.errors import HostError, LbproviderError, WireError
 from lbprovider.net.links import Link
 from lbprovider.speaker.fastpath import KernelAnswers
 from lbprovider.speaker.interface import Interface
+from lbprovider.speaker.news import Answered, Conflict, ConflictKind, ConflictOver, Contested
 from lbprovider.speaker.peers import Keys, Peers
 from lbprovider.speaker.ports import Host, Timer
-from lbprovider.speaker.presence import Presence, has_returned
+from lbprovider.speaker.presence import SHIPPED, Manner, Presence, has_returned
+from lbprovider.speaker.standing import Outcome
 
 Wishes = Mapping[bytes, tuple[str, ...]]
 """Each address (packed) of the LAN, with the nodes that may announce it, best first."""
@@ -48,7 +51,15 @@ class Upstairs(Protocol):
     """Who is told what came of the steps on a LAN. Called within a step, so it must not block, nor step the Lan."""
 
     def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
-        """Addresses are ours, answered and announced; or no longer ours, nor answered."""
+        """Addresses are ours and answered, and nobody else was found to have them; or no longer ours, nor answered."""
+        ...
+
+    def conflict(self, lan: Lan, address: bytes, mac: bytes, kind: ConflictKind) -> None:
+        """A host that is no member uses an address of ours; said once until it is over."""
+        ...
+
+    def conflict_over(self, lan: Lan, address: bytes) -> None:
+        """It does no longer, as far as anybody can see."""
         ...
 
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
@@ -97,13 +108,24 @@ class Lan:
         keys: datagrams are signed with and accepted under.
         host: the kernel.
         upstairs: who is told.
+        manner: how to announce.
+        first_use: whether an address (packed) was never announced by anybody: then it is probed for first.
 
     Raises:
         HostError: the UDP port is taken (ELECTION.md V12), CAP_NET_RAW is missing, or the interface is gone.
     """
 
     def __init__(
-        self, name: str, link: Link, *, identity: Identity, keys: Keys, host: Host, upstairs: Upstairs
+        self,
+        name: str,
+        link: Link,
+        *,
+        identity: Identity,
+        keys: Keys,
+        host: Host,
+        upstairs: Upstairs,
+        manner: Manner = SHIPPED,
+        first_use: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self.name = name
         self._identity = identity
@@ -124,7 +146,7 @@ class Lan:
         self._kernel = KernelAnswers(
             self.member, host.open_fast_path, lambda error: upstairs.trouble(self, error)
         )  # fmt: skip
-        self.presence = Presence(name, self.member.may_answer, self._kernel)
+        self.presence = Presence(name, self.member, self._kernel, manner, first_use)
         self.presence.link(link, host.clock())
         self._peers = Peers(keys, self._interface.send_datagram)
         self._hears: tuple[str, ...] = ()
@@ -133,6 +155,7 @@ class Lan:
         self._timer_due = _NEVER
         self._late_until = 0
         self._candidate: bool | None = None
+        self._forwards = True
         self._arm(host.clock())
 
     # ---- what happens to it
@@ -165,10 +188,12 @@ class Lan:
         self._interface.listen(mine | self.presence.held)
         now = self._host.clock()
         self._step(self.member.wish(wishes, now), now)
+        self._settle(self.presence.standing.wish(wishes), now)
 
-    def reach(self, node: str, address: str) -> None:
-        """Where a peer says in its Lease that datagrams reach it; empty: not on this LAN."""
+    def reach(self, node: str, address: str, mac: str = "") -> None:
+        """Where a peer says in its Lease that it is on this LAN; empty: not here."""
         self._peers.registered(node, address)
+        self.presence.reach(node, address, mac)
 
     @_fail_stop
     def attach(self, link: Link | None) -> None:
@@ -188,14 +213,14 @@ class Lan:
         if link is not None:
             now = self._host.clock()
             self.presence.link(link, now)
-            self._announce(now)
-            self._arm(now)
+            self._show(now)
         self._be_candidate()
 
     @_fail_stop
     def drain(self, *, returning: bool = False) -> None:
         """Hands every address on, and takes none from now on (rule 14); see ``Member.drain``."""
         now = self._host.clock()
+        self._settle(self.presence.standing.leave(self._back(), returning=returning), now)
         self._step(self.member.drain(now, returning=returning), now)
 
     @_fail_stop
@@ -205,10 +230,26 @@ class Lan:
         self._step(self.member.undrain(now), now)
 
     @_fail_stop
+    def forwards(self, *, able: bool) -> None:
+        """Whether this node can bring traffic to Pods (``proxy.Proxy``). While it can't, others are to take over.
+
+        What nobody else can take it goes on answering: perhaps some of it gets through.
+        """
+        self._forwards = able
+        self._be_candidate()
+        self._yield()
+
+    @_fail_stop
     def leave(self) -> None:
         """Takes this node off the Segment's list where the others need that, before it ends (C10)."""
         now = self._host.clock()
         self._step(self.member.leave(now), now)
+
+    @_fail_stop
+    def others(self, others: Others) -> None:
+        """What the Leases say of the others; see ``Member.others``."""
+        now = self._host.clock()
+        self._step(self.member.others(others, now), now)
 
     def close(self) -> None:
         """No more answers, datagrams, timers."""
@@ -242,6 +283,10 @@ class Lan:
     def has_left(self) -> bool:
         """After ``leave``: whether the others need this node no more."""
         return self.member.leaving_done(self._host.clock())
+
+    def sees_neighbours(self) -> bool:
+        """Whether a host that is no member was seen lately, while that matters (C9)."""
+        return self.member.seeks and self.member.sees(self._host.clock())
 
     def owns(self, address: bytes) -> bool:
         """Whether the address is ours at this moment."""
@@ -278,7 +323,11 @@ class Lan:
         self._step(output, now)
 
     def _answer(self, frame: memoryview) -> bytes | None:
-        return self.presence.frame(frame, self._host.clock())
+        now = self._host.clock()
+        reply = self.presence.frame(frame, now)
+        if reply is None and self.presence.has_news:
+            self._show(now)
+        return reply
 
     def _gone(self) -> None:
         self.presence.link(None, self._host.clock())
@@ -291,17 +340,18 @@ class Lan:
         self._timer, self._timer_due = None, _NEVER
         telemetry.LOOP_LAG.observe(lag / _SECOND)
         self._step(self.member.tick(now), now)
+        self._stand(now)
         segment = self.member.segment
         if segment is not None and 2 * lag > segment.hold:
             # Promises that are renewed this late hardly last: others are better off with new addresses (C6).
             self._late_until = now + segment.hold
             # We were stopped, or the machine was: what is still ours may have been forgotten meanwhile.
             self.presence.again(now)
-            self._announce(now)
-            self._arm(now)
+            self._show(now)
         self._be_candidate()
         if self.presence.counts.due(now):
             self._publish(now)
+            self._yield()
 
     def _publish(self, now: int) -> None:
         self.presence.counts.publish(now)
@@ -319,25 +369,72 @@ class Lan:
     def _step(self, output: Output, now: int) -> None:
         for change in output.changes:
             if isinstance(change, Won):
-                self.presence.won(change, now)
+                self.presence.won(change, self._hold, now)
             else:
                 self.presence.lost(change, now)
         self._kernel.step(now)
         for node, beat in output.datagrams:
             self._peers.send(node, beat, self._hears)
         self._announce(now)
-        if output.changes:
-            self._upstairs.changed(self, output.changes)
+        self._tell(now)
         if output.swap is not None:
             self._upstairs.swap(self, output.swap)
         self._look(now)
         self._arm(now)
 
+    def _stand(self, now: int) -> None:
+        """What became of the nodes that this one stands in for."""
+        self._settle(self.presence.standing.due(now, self._link, self._back()), now)
+
+    def _back(self) -> list[str]:
+        """The peers that are heard, and don't end to start anew."""
+        return [node for node in self._hears if not self.member.returning(node)]
+
+    def _settle(self, outcome: Outcome, now: int) -> None:
+        for change in outcome.own:
+            self.presence.own(change.address, now)
+        if outcome.own:
+            self._announce(now)
+            self._upstairs.changed(self, outcome.own)
+        for frame in outcome.frames:
+            self._interface.send_frame(frame)
+        if outcome.hand:
+            self._step(self.member.hand(outcome.hand, now), now)
+        self._arm(now)
+
+    @property
+    def _hold(self) -> int:
+        return 0 if self.member.segment is None else self.member.segment.hold
+
+    @_fail_stop
+    def _show(self, now: int) -> None:
+        self._announce(now)
+        self._tell(now)
+        self._arm(now)
+
     def _announce(self, now: int) -> None:
-        for announcement in self.presence.due(now):
-            if self.member.may_answer(announcement.address, self._host.clock()):
-                self._interface.send_frame(announcement.frame)
-                telemetry.ANNOUNCEMENTS.inc()
+        for each in self.presence.due(now):
+            if self.member.may_answer(each.address, self._host.clock()):
+                self._interface.send_frame(each.frame)
+                (telemetry.PROBES if each.is_probe else telemetry.ANNOUNCEMENTS).inc()
+        for question in self.presence.questions(now):
+            self._interface.send_frame(question)
+
+    def _tell(self, now: int) -> None:
+        news = self.presence.news()
+        changes = [each for each in news if isinstance(each, Won | Lost)]
+        if changes:
+            self._upstairs.changed(self, changes)
+        for each in news:
+            match each:
+                case Conflict(address, mac, kind):
+                    self._upstairs.conflict(self, address, mac, kind)
+                case ConflictOver(address):
+                    self._upstairs.conflict_over(self, address)
+                case Contested(address):
+                    self._step(self.member.contested(address, now), now)
+                case Answered():
+                    self._step(self.member.neighbour(now), now)
 
     def _look(self, now: int) -> None:
         hears = self.member.hears(now)
@@ -361,7 +458,14 @@ class Lan:
 
     def _be_candidate(self) -> None:
         now = self._host.clock()
-        usable = self._link is not None and self._link.usable and self._interface.is_open and now >= self._late_until
+        up = self._link is not None and self._link.usable and self._interface.is_open
+        usable = up and self._forwards and now >= self._late_until
         if usable != self._candidate:
             self._candidate = usable
             self._step(self.member.candidate(usable, now), now)
+
+    def _yield(self) -> None:
+        """Hands on what somebody else can take, while this node brings nothing to Pods."""
+        if not self._forwards and self.presence.held:
+            now = self._host.clock()
+            self._step(self.member.hand(dict.fromkeys(self.presence.held, ""), now), now)

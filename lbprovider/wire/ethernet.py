@@ -21,6 +21,18 @@ def is_group(mac: bytes) -> bool:
     return bool(mac[0] & 1)
 
 
+def mac(text: str) -> bytes:
+    """The hardware address of one host, from the form ``02:00:00:00:00:01``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    packed = bytes.fromhex(text.replace(":", ""))
+    if len(packed) != len(BROADCAST) or is_group(packed):
+        raise ValueError(f"{text!r} is no hardware address of a host")
+    return packed
+
+
 def ethertype(frame: bytes | memoryview) -> int:
     """The type of a frame.
 

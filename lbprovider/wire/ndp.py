@@ -172,22 +172,25 @@ def _options(message: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, *, solicited: bool = True) -> bytes:
-    """Tell ``to`` at ``to_mac`` that ``target`` is at ``mac``: override set, target link-layer address given."""
-    return _advertisement(target, mac, to, to_mac, SOLICITED | OVERRIDE if solicited else OVERRIDE)
+def advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, from_mac: bytes | None = None) -> bytes:
+    """Tell ``to`` at ``to_mac`` that ``target`` is at ``mac``: override set, target link-layer address given.
+
+    ``from_mac`` is the hardware address that sends it, where that is another one.
+    """
+    return _advertisement(target, mac, to, to_mac, SOLICITED | OVERRIDE, from_mac=from_mac or mac)
 
 
-def unsolicited(target: bytes, mac: bytes) -> bytes:
-    """Tell all nodes that ``target`` is at ``mac`` (RFC 4861 section 7.2.6).
+def unsolicited(target: bytes, mac: bytes, from_mac: bytes | None = None) -> bytes:
+    """Tell all nodes that ``target`` is at ``mac`` (RFC 4861 section 7.2.6); ``from_mac`` as above.
 
     Also the answer to duplicate address detection: its sender has no address to be told at (section 7.2.4).
     """
-    return _advertisement(target, mac, ALL_NODES, group_mac(ALL_NODES), OVERRIDE)
+    return _advertisement(target, mac, ALL_NODES, group_mac(ALL_NODES), OVERRIDE, from_mac=from_mac or mac)
 
 
-def _advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, flags: int) -> bytes:
+def _advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, flags: int, *, from_mac: bytes) -> bytes:
     option = _LINK_LAYER_OPTION.pack(_TARGET_LINK_LAYER, 1, mac)
-    return _message(ADVERTISEMENT, flags, target, option, sender=target, mac=mac, to=to, to_mac=to_mac)
+    return _message(ADVERTISEMENT, flags, target, option, sender=target, mac=from_mac, to=to, to_mac=to_mac)
 
 
 def _message(

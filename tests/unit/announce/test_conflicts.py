@@ -39,7 +39,7 @@ def test_a_host_that_is_silent_is_asked_for_and_gone_after_three_unanswered_prob
         assert wake is not None
         assert wake > now
         now = wake
-        look = conflicts.look(now)
+        look = conflicts.look(now, 64)
         probes += len(look.probe)
     assert look == Look(over=(VIP,))
     assert probes == QUIET == 3
@@ -54,7 +54,7 @@ def test_one_answer_keeps_the_episode_going() -> None:
     now = START
     for number in range(12):
         now = conflicts.next_wake() or 0
-        assert conflicts.look(now).probe == (VIP,)
+        assert conflicts.look(now, 64).probe == (VIP,)
         if number % 3 == 2:
             # The answer comes when a defence is allowed: all have heard it.
             assert conflicts.claimed(VIP, now + MS) == Verdict(new=False, defend=True)
@@ -67,7 +67,7 @@ def test_what_is_lost_is_forgotten() -> None:
     conflicts.end(VIP)
     conflicts.end(VIP)
     assert conflicts.next_wake() is None
-    assert conflicts.look(START + 3600 * SECOND) == Look()
+    assert conflicts.look(START + 3600 * SECOND, 64) == Look()
 
 
 @given(
@@ -90,10 +90,18 @@ def test_defences_are_ten_seconds_apart_and_looks_come_in_order(events: list[tup
             if verdict.defend:
                 defended[address] = now
         elif kind == "look":
-            conflicts.look(now)
+            conflicts.look(now, 64)
             wake = conflicts.next_wake()
             assert wake is None or wake > now
         else:
             conflicts.end(address)
         looks = [episode.look_at for episode in conflicts._episodes.values()]
         assert looks == sorted(looks)
+
+
+def test_no_more_are_asked_for_at_once_than_may_be_sent() -> None:
+    conflicts = Conflicts()
+    for number in range(10):
+        conflicts.claimed(bytes((10, 0, 1, number)), START)
+    now = START + DEFEND_INTERVAL
+    assert [len(conflicts.look(now, most).probe) for most in (4, 0, 4, 4)] == [4, 0, 4, 2]

@@ -31,6 +31,14 @@ def test_what_needs_one_frame_does_not_overtake_what_needs_two() -> None:
     assert round_of(pace, START + SECOND // 5, 2, 1) == [True, False]
 
 
+def test_the_room_is_what_may_still_be_taken() -> None:
+    pace = Pace(160)
+    assert round_of(pace, START, 2, 2) == [True, True]
+    assert pace.room(START) == 6
+    assert round_of(pace, START, *[1] * 7) == [True] * 6 + [False]
+    assert pace.room(START) == 0
+
+
 @pytest.mark.parametrize("per_second", [1, 10, 4000])
 def test_when_it_is_ready_two_frames_may_go(per_second: int) -> None:
     pace = Pace(per_second)

@@ -19,6 +19,7 @@ from lbprovider.net.datagrams import Received
 from lbprovider.net.links import Link
 from lbprovider.net.packet import Answer
 from lbprovider.speaker.lan import Identity, Lan
+from lbprovider.speaker.news import ConflictKind
 from lbprovider.speaker.ports import Host
 from lbprovider.wire import arp, ethernet, heartbeat
 from lbprovider.wire.seal import unseal
@@ -159,6 +160,12 @@ class Ports:
         for change in changes:
             answered = lan.presence.responder.held("lan")
             self.world.log.append(("told", self.node, (type(change).__name__, change.address in answered)))
+
+    def conflict(self, lan: Lan, address: bytes, mac: bytes, kind: ConflictKind) -> None:
+        self.world.log.append(("conflict", self.node, (lan.name, address, mac, kind)))
+
+    def conflict_over(self, lan: Lan, address: bytes) -> None:
+        self.world.log.append(("conflict over", self.node, (lan.name, address)))
 
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
         self.world.log.append(("swap", lan.name, swap))
