@@ -68,11 +68,11 @@ class Questions:
         )
         target = pick((OURS6, OURS6, OURS6, LATE6, OTHER6, ndp.ALL_NODES))
         sender = pick((ASKER6, ASKER6, ASKER6, ndp.UNSPECIFIED, ndp.UNSPECIFIED, OURS6, ndp.ALL_NODES))
-        receiver = pick((ndp.solicited_node(target),) * 4 + (target, ndp.solicited_node(OURS4 * 4)))
+        receiver = pick((ndp.solicited_node(target),) * 4 + (target, self._near(ndp.solicited_node(target))))
         destination = pick((ndp.group_mac(receiver), ndp.group_mac(receiver), self.link, ANOTHER))
         length = 24 + len(option) + pick((0,) * 8 + (8, -1))
         hops, code = pick((255,) * 8 + (64,)), pick((0,) * 8 + (1,))
-        first = 0x6000_0000 | self.chance.getrandbits(28)
+        first = pick((6,) * 16 + (4, 7)) << 28 | self.chance.getrandbits(28)
         head = (
             destination, pick((sender_mac, sender_mac, ANOTHER)), ethernet.IPV6, first, length, ndp.ICMPV6, hops,
             sender, receiver, ndp.SOLICITATION, code,
@@ -81,3 +81,8 @@ class Questions:
         bare = ndp.FRAME.pack(*head, 0, flags, target) + option
         summed = ndp.checksum(sender, receiver, bare[ndp.MESSAGE :][:length])
         return ndp.FRAME.pack(*head, summed, flags, target) + option + bytes(pick((0, 0, 4)))
+
+    def _near(self, address: bytes) -> bytes:
+        """One that differs in one byte."""
+        at = self.chance.randrange(len(address))
+        return address[:at] + bytes((address[at] ^ 1,)) + address[at + 1 :]

@@ -36,25 +36,30 @@ class Wire:
     """
 
     def __init__(self, name: str) -> None:
-        ours, peer = f"{name}-ours", f"{name}-peer"
-        for each in {ours, peer} & set(names()):
-            forget(each)
-        self.ours, self.peer = Namespace.create(ours), Namespace.create(peer)
+        both = f"{name}-ours", f"{name}-peer"
+        for left in set(both) & set(names()):
+            forget(left)
+        self.ours, self.peer = map(Namespace.create, both)
         for each in (self.ours, self.peer):
             each.sysctl("ipv6/conf/default/accept_dad", 0)
             each.sysctl("ipv6/conf/default/router_solicitations", 0)
         self.ours.add_veth(LAN, self.peer, LAN)
-        for each, four, six in ((self.ours, OWN4, OWN6), (self.peer, PEER4, PEER6)):
-            each.add_address(LAN, four, 24)
-            each.add_address(LAN, six, 64)
+        for end, four, six in ((self.ours, OWN4, OWN6), (self.peer, PEER4, PEER6)):
+            end.add_address(LAN, four, 24)
+            end.add_address(LAN, six, 64)
         self.link, self.peer_mac = _link(self.ours), _link(self.peer).mac
         self.tap = self.peer.run(lambda: Tap(LAN))
         self._stack = [self.ours.run(lambda kind=kind: _packet_socket(kind)) for kind in _FAMILIES]  # type: ignore[misc]
 
+    def deafen(self) -> None:
+        """Listen no more at either end, which costs each frame something: ``ask`` is over."""
+        self.tap.close()
+        for opened in self._stack:
+            opened.close()
+
     def close(self) -> None:
         """Take it all down."""
-        for each in (self.tap, *self._stack):
-            each.close()
+        self.deafen()
         self.ours.delete()
         self.peer.delete()
 

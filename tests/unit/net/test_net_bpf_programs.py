@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lbprovider.announce.responder import Responder
 from lbprovider.net.bpf import layout, programs
+from lbprovider.net.bpf.parts import in_memory
 from lbprovider.wire import arp, ethernet, ndp
 from tests.fakes.bpf_machine import SENT, TABLE, WENT_ON, WORDS, Machine
 from tests.fakes.questions import ASKER, ASKER4, ASKER6, LATE4, LATE6, OURS4, OURS6, Questions
@@ -31,15 +33,14 @@ def _machine(*, now: int = NOW, packet_type: int = 1, tagged: bool = False) -> M
     return Machine(now, table, words, packet_type, tagged)
 
 
-def _question(target: bytes) -> bytes:
+def _question(target: bytes, sender: bytes = ASKER6, options: bytes = b"\x01\x01" + ASKER, group: bytes = b"") -> bytes:
     if len(target) == 4:
         head = (ethernet.BROADCAST, ASKER, ethernet.ARP, arp.REQUEST_HEAD)
         return arp.FRAME.pack(*head, ASKER, ASKER4, arp.NOBODY, target)
-    group = ndp.solicited_node(target)
-    head = (ndp.group_mac(group), ASKER, ethernet.IPV6, 0x6000_0000, 32, ndp.ICMPV6, 255, ASKER6, group, 135, 0)
-    option = b"\x01\x01" + ASKER
-    bare = ndp.FRAME.pack(*head, 0, 0, target) + option
-    return ndp.FRAME.pack(*head, ndp.checksum(ASKER6, group, bare[ndp.MESSAGE :]), 0, target) + option
+    group, length = group or ndp.solicited_node(target), 24 + len(options)
+    head6 = (ndp.group_mac(group), ASKER, ethernet.IPV6, 0x6000_0000, length, ndp.ICMPV6, 255, sender, group, 135, 0)
+    bare = ndp.FRAME.pack(*head6, 0, 0, target) + options
+    return ndp.FRAME.pack(*head6, ndp.checksum(sender, group, bare[ndp.MESSAGE :]), 0, target) + options
 
 
 def _answer(target: bytes) -> bytes:
@@ -77,8 +78,34 @@ def test_one_nanosecond_before_the_deadline_is_early_enough() -> None:
     assert _machine(now=LATER - 1).run(PROGRAM, _question(OURS4))[0] == SENT
 
 
+def test_everybody_is_told_where_somebody_is_about_to_take_an_address() -> None:
+    group = ndp.solicited_node(OURS6)
+    frame = _question(OURS6, ndp.UNSPECIFIED, b"")
+    assert _machine().run(PROGRAM, frame) == (SENT, ndp.unsolicited(OURS6, MAC))
+    for at in range(len(group)):
+        another = group[:at] + bytes((group[at] ^ 1,)) + group[at + 1 :]
+        frame = _question(OURS6, ndp.UNSPECIFIED, b"", another)
+        assert _machine().run(PROGRAM, frame) == (WENT_ON, frame), at
+
+
+def test_a_sum_that_carries_twice_is_right() -> None:
+    # Word by word the advertisement sums up to carries << 16 | rest; this asker makes rest + carries overflow again.
+    bare = ndp.advertisement(OURS6, MAC, bytes(16), ASKER)
+    words = struct.unpack(f"={(len(bare) - layout.SENDER) // 2}H", bare[layout.SENDER :])
+    summed = words[(layout.SUM - layout.SENDER) // 2]
+    rest = (sum(words) - summed + in_memory(32 + ndp.ICMPV6, 2)) & 0xFFFF
+    sender = bytes(14) + (0xFFFF - rest).to_bytes(2, sys.byteorder)
+    assert _machine().run(PROGRAM, _question(OURS6, sender)) == (SENT, ndp.advertisement(OURS6, MAC, sender, ASKER))
+
+
+def test_an_option_of_no_length_is_not_taken_for_the_end() -> None:
+    # It sums up to nothing, so the first option alone would do.
+    frame = _question(OURS6, options=b"\x01\x01" + ASKER + bytes.fromhex("0000ffff00000000"))
+    assert _machine().run(PROGRAM, frame) == (WENT_ON, frame)
+
+
 @given(seed=st.integers(0, 1 << 64))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_it_answers_as_the_responder_does_but_for_more_than_one_option(seed: int) -> None:
     responder = Responder(lambda address, now: HELD[address] > now)
     for address in HELD:
@@ -100,7 +127,7 @@ def test_it_answers_as_the_responder_does_but_for_more_than_one_option(seed: int
 def test_the_random_frames_reach_every_answer() -> None:
     made = Questions(random.Random(7), MAC, MAC)  # noqa: S311 - as above
     machine, seen = _machine(), Counter[tuple[bytes, bool]]()
-    for _ in range(3000):
+    for _ in range(5000):
         frame = made.frame()
         result, left = machine.run(PROGRAM, frame)
         if result == SENT:

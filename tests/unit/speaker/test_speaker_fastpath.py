@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
+from pytest_mock import MockerFixture
 
 from lbprovider import telemetry
+from lbprovider.api import names
+from lbprovider.api.core import Node
+from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.resources import NODES
 from lbprovider.errors import HostError
 from lbprovider.net.links import Link
 from lbprovider.speaker.fastpath import KernelAnswers
@@ -167,21 +172,17 @@ def test_another_interface_is_another_kernel_table() -> None:
     assert [each.closed for each in scene.kernel.paths] == [True, True, False]
 
 
-def test_no_room_is_trouble_and_no_end() -> None:
+def test_no_room_is_trouble_and_no_end(mocker: MockerFixture) -> None:
     scene = Scene()
     scene.answers.link(LINK)
-
-    def full(*_: object) -> None:
-        raise HostError("no room")
-
-    scene.kernel.paths[0].hold = full  # type: ignore[method-assign]
+    mocker.patch.object(scene.kernel.paths[0], "hold", side_effect=HostError("no room"))
     scene.answers.hold(OURS, LINK.mac)
     assert scene.troubles == ["no room"]
 
 
 def test_answers_become_metrics_and_none_is_counted_twice() -> None:
     def counted() -> float:
-        return telemetry.KERNEL_ANSWERS.labels(family="IPv4")._value.get()
+        return telemetry.REGISTRY.get_sample_value("lbprovider_kernel_answers_total", {"family": "IPv4"}) or 0
 
     scene = Scene()
     scene.promises.until = {OURS: NOW + 245 * MS}
@@ -200,11 +201,11 @@ def test_answers_become_metrics_and_none_is_counted_twice() -> None:
 # --- whole speakers
 
 
-class Node(FakeFastPath):
+class Table(FakeFastPath):
     """A kernel's table that remembers the latest deadline it was ever given: until then a node that is stopped at any
     moment may go on answering."""
 
-    def __init__(self, link: Link, bench: Bench, others: list[Node]) -> None:
+    def __init__(self, link: Link, bench: Bench, others: list[Table]) -> None:
         super().__init__(link, bench.now)
         self.bench, self.others = bench, others
         self.latest: dict[bytes, int] = {}
@@ -221,11 +222,11 @@ class Node(FakeFastPath):
             self.latest[address] = max(deadline, self.latest[address])
 
 
-def _kernels(bench: Bench) -> list[Node]:
-    made: list[Node] = []
+def _kernels(bench: Bench) -> list[Table]:
+    made: list[Table] = []
 
-    def open_path(link: Link) -> Node:
-        made.append(Node(link, bench, made))
+    def open_path(link: Link) -> Table:
+        made.append(Table(link, bench, made))
         return made[-1]
 
     bench.open_fast_path = open_path
@@ -251,15 +252,27 @@ def test_whatever_becomes_of_an_owner_its_kernel_is_silent_before_the_next_one_a
     run(story)
 
 
-def test_a_planned_move_takes_it_out_of_the_kernel_too() -> None:
+def test_a_planned_move_takes_it_out_of_one_kernel_and_into_another() -> None:
+    async def story(bench: Bench) -> None:
+        kernels = _kernels(bench)
+        await bench.three()
+        leader = await bench.led()
+        old = next(each for each in kernels if VIP.packed in each.deadlines)
+        bench.api.write(NODES, Node(metadata=ObjectMeta(name=leader, labels={names.EXCLUDE_NODE_LABEL: ""})))
+        await bench.until(lambda: VIP.packed not in old.deadlines)
+        assert sum(each.ask(_question(VIP.packed)) is not None for each in kernels) == 1
+        assert old.ask(_question(VIP.packed)) is None
+
+    run(story)
+
+
+def test_a_speaker_that_ends_leaves_nothing_behind() -> None:
     async def story(bench: Bench) -> None:
         kernels = _kernels(bench)
         await bench.three()
         leader = await bench.led()
         old = next(each for each in kernels if VIP.packed in each.deadlines)
         bench.nodes[leader].stop.set()
-        await bench.until(lambda: VIP.packed not in old.deadlines)
-        assert sum(each.ask(_question(VIP.packed)) is not None for each in kernels) == 1
         await bench.until(bench.nodes[leader].task.done)
         assert old.closed
 
