@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +24,7 @@ FRAME: Final = struct.Struct("!6s6sHIHBB16s16sBBHI16s")
 header, hop limit, source, destination; ICMPv6 type, code, checksum, flags, target."""
 MESSAGE: Final = 14 + 40
 """Where the ICMPv6 message begins."""
+_CHECKSUM: Final = MESSAGE + 2
 _HEADER: Final = FRAME.size - MESSAGE
 """Bytes of the message before its options."""
 
@@ -84,9 +84,9 @@ def group_mac(group: bytes) -> bytes:
 def checksum(source: bytes, destination: bytes, message: bytes | memoryview) -> int:
     """The ICMPv6 checksum (RFC 4443 section 2.3) of a message whose checksum field is 0; 0 for one with a right one."""
     pseudo = _PSEUDO.pack(source, destination, len(message), ICMPV6)
-    odd = b"\0" if len(message) % 2 else b""
     # The ones' complement sum of 16-bit words is the number itself modulo 65535, where 0 stands for 65535.
-    return (-int.from_bytes(b"".join((pseudo, message, odd)), "big")) % _CHECKSUM_MODULUS
+    whole = b"".join((pseudo, message, b"\0")) if len(message) % 2 else b"".join((pseudo, message))
+    return (-int.from_bytes(whole, "big")) % _CHECKSUM_MODULUS
 
 
 def parse_solicitation(frame: bytes | memoryview) -> Solicitation:
@@ -153,23 +153,17 @@ def _read(
 
 def _link_layer(message: bytes, wanted: int) -> bytes | None:
     """The first link-layer address of a kind among the options; all of them are checked."""
-    found = None
-    for option, value in _options(message):
-        if option == wanted and found is None:
-            found = value[:6]
-    return found
-
-
-def _options(message: bytes) -> Iterator[tuple[int, bytes]]:
-    at = _HEADER
-    while at < len(message):
-        if at + 2 > len(message):
+    found, at, end = None, _HEADER, len(message)
+    while at < end:
+        if at + 2 > end:
             raise WireError("Malformed")
         size = message[at + 1] * _UNIT
-        if size == 0 or at + size > len(message):  # RFC 4861 section 4.6: length 0 is to be dropped
+        if size == 0 or at + size > end:  # RFC 4861 section 4.6: length 0 is to be dropped
             raise WireError("Malformed")
-        yield message[at], message[at + 2 : at + size]
+        if message[at] == wanted and found is None:
+            found = message[at + 2 : at + 8]
         at += size
+    return found
 
 
 def advertisement(target: bytes, mac: bytes, to: bytes, to_mac: bytes, from_mac: bytes | None = None) -> bytes:
@@ -197,9 +191,12 @@ def _message(
     kind: int, flags: int, target: bytes, option: bytes, *, sender: bytes, mac: bytes, to: bytes, to_mac: bytes
 ) -> bytes:
     length = _HEADER + len(option)
-    header = (to_mac, mac, ethernet.IPV6, 0x6000_0000, length, ICMPV6, HOP_LIMIT, sender, to, kind, 0)
-    bare = FRAME.pack(*header, 0, flags, target) + option
-    return FRAME.pack(*header, checksum(sender, to, bare[MESSAGE:]), flags, target) + option
+    bare = FRAME.pack(
+        to_mac, mac, ethernet.IPV6, 0x6000_0000, length, ICMPV6, HOP_LIMIT, sender, to, kind, 0, 0, flags, target
+    )  # fmt: skip
+    frame = bare + option
+    found = checksum(sender, to, frame[MESSAGE:])
+    return frame[:_CHECKSUM] + found.to_bytes(2, "big") + frame[_CHECKSUM + 2 :]
 
 
 def probe(target: bytes, mac: bytes) -> bytes:
