@@ -7,29 +7,35 @@ interfaces to LANs, wishes to Members, wins to the reporter, swaps to the API se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Final
 
 import structlog
 
 from lbprovider import telemetry
-from lbprovider.api import names
+from lbprovider.api import conditions, names
 from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import SegmentSpec
 from lbprovider.election.outcome import Lost, ProposeSwap, Won
 from lbprovider.election.segment import NS_PER_MS, Segment, from_object, with_lists
 from lbprovider.errors import HostError
 from lbprovider.net.links import Link, lan_links
-from lbprovider.speaker.attachments import Seen, address_on, assign, attachments
+from lbprovider.speaker.attachments import Seen, assign, attachments, place_on, silent
 from lbprovider.speaker.keeper import Keeper
 from lbprovider.speaker.lan import Identity, Lan
+from lbprovider.speaker.leaving import is_drained
+from lbprovider.speaker.news import ConflictKind
 from lbprovider.speaker.peers import Keys
 from lbprovider.speaker.ports import Host
+from lbprovider.speaker.presence import SHIPPED, Manner
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
 from lbprovider.speaker.snapshot import Kept
+from lbprovider.speaker.swapping import Swapping
 from lbprovider.speaker.view import View
+from lbprovider.speaker.witnesses import Witnesses
 
 PORTION: Final = 200
 """Addresses ranked in one step of the loop: some 5 ms."""
@@ -39,6 +45,19 @@ LOGGED: Final = 10
 """Addresses that one log line names."""
 
 log = structlog.get_logger(__name__)
+
+
+_CONFLICTS: Final = MappingProxyType({
+    ConflictKind.PROBE: (
+        conditions.PROBE_ANSWERED,
+        "is not announced: {host} on {lan} has it already; take it away from that host, or out of the pool",
+    ),
+    ConflictKind.FOREIGN: (
+        conditions.FOREIGN_ANNOUNCEMENT,
+        "is claimed by {host} on {lan} too, so that some clients send there; take it away from that host",
+    ),
+})  # fmt: skip
+"""The reason of the condition, and the sentence behind the address."""
 
 
 class Agent:
@@ -56,6 +75,7 @@ class Agent:
         restored: the Segments of the snapshot that this life began from, by name; empty where it began from the API
             server.
         register: told what to register, each time that it changes.
+        manner: how to announce.
 
     ``failed`` is done when this node can't go on; its exception says why. ``idle`` is set while nothing is owned.
     """
@@ -73,8 +93,10 @@ class Agent:
         keeper: Keeper,
         restored: Mapping[str, Kept],
         register: Callable[[tuple[Attachment, ...]], None],
+        manner: Manner = SHIPPED,
     ) -> None:
         self._identity = identity
+        self._manner = manner
         self._host = host
         self._keys = keys
         self._excluded = excluded
@@ -89,11 +111,12 @@ class Agent:
         self._lans: dict[str, Lan] = {}
         self._registered: tuple[Attachment, ...] = ()
         self._troubles: dict[str, str] = {}
-        self._reading: set[str] = set()
-        self._swapping: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._swapping = Swapping(segments)
         self._working = False
-        self._draining = False
+        self._drained = False
+        self._leaving = False
+        self._forwards = True
+        self._silent: tuple[str, ...] = ()
         self.idle = asyncio.Event()
         self.idle.set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,14 +128,14 @@ class Agent:
         self._place()
         lan, segment = self._lans.get(name), self._segments.get(name)
         if lan is not None and segment is not None:
-            self._adopt(lan, segment, quorum_read=False)
+            self._swapping.adopt(lan, segment)
 
     def registered(self, node: str, what: Registration | None) -> None:
         """Another speaker registers something else than before."""
         if node != self._identity.node:
             attached = () if what is None else what.attachments
             for name, lan in self._lans.items():
-                lan.reach(node, address_on(name, attached))
+                lan.reach(node, *place_on(name, attached))
 
     def stale(self) -> None:
         """There is something to rank."""
@@ -122,6 +145,7 @@ class Agent:
 
     def _work(self) -> None:
         self._working = False
+        self._heed(drained=is_drained(self._view.node(self._identity.node)))
         if self._view.work(PORTION):
             self.stale()
             return
@@ -129,7 +153,23 @@ class Agent:
             if name in self._lans:
                 self._lans[name].wish(self._view.wishes(name))
 
-    # ---- what the kernel tells
+    def _heed(self, *, drained: bool) -> None:
+        """An admin takes this node's addresses away, or lets it have some again."""
+        if drained == self._drained:
+            return
+        self._drained = drained
+        log.info("drained by its Node's annotation" if drained else "takes addresses again", addresses=self.owned)
+        if not self._leaving:
+            for lan in self._lans.values():
+                lan.drain() if drained else lan.undrain()
+
+    # ---- what the kernel and kube-proxy tell
+
+    def forwards(self, *, able: bool) -> None:
+        """Whether this node can bring traffic to Pods; see ``proxy.Proxy``."""
+        self._forwards = able
+        for lan in self._lans.values():
+            lan.forwards(able=able)
 
     def links_changed(self, snapshot: Mapping[str, Link]) -> None:
         """The interfaces of this node, as they are now."""
@@ -138,33 +178,54 @@ class Agent:
 
     def _place(self) -> None:
         """Each LAN on its interface. A LAN that has none is kept: what its Member promised stays promised."""
-        self._on = assign(lan_links(self._snapshot, self._excluded), self._segments.all, self._on)
+        links = lan_links(self._snapshot, self._excluded)
+        self._on = assign(links, self._segments.all, self._on)
+        self._say_silent(silent(links, self._on))
         for name, lan in self._lans.items():
             self._attach(lan, self._on.get(name))
         for name, link in self._on.items():
             segment = self._segments.get(name)
-            if segment is not None and name not in self._lans and not self._draining:
+            if segment is not None and name not in self._lans and not self._leaving:
                 self._open(name, link, segment)
         self._register_now()
 
+    def _say_silent(self, interfaces: tuple[str, ...]) -> None:
+        if interfaces and interfaces != self._silent:
+            log.warning(
+                "without an address, link-local IPv6 at least, speakers don't reach each other on an interface: it is "
+                "no LAN", reason="InterfaceSilent", interfaces=interfaces,
+            )  # fmt: skip
+        self._silent = interfaces
+
     def _open(self, name: str, link: Link, segment: Segment) -> None:
         try:
-            lan = Lan(name, link, identity=self._identity, keys=self._keys, host=self._host, upstairs=self)
+            lan = Lan(
+                name, link, identity=self._identity, keys=self._keys, host=self._host, upstairs=self,
+                manner=self._manner, first_use=self._first_use,
+            )  # fmt: skip
         except HostError as error:
             self._host_failed(link, error)
             return
         log.info("on a LAN", segment=name, interface=link.name)
         self._lans[name] = lan
+        if self._drained:
+            lan.drain()
+        lan.forwards(able=self._forwards)
         for node, what in self._view.registrations().items():
             if node != self._identity.node:
-                lan.reach(node, address_on(name, what.attachments))
+                lan.reach(node, *place_on(name, what.attachments))
         lan.durable(self._keeper.limit(name))
         if name in self._restored:
             kept = self._restored[name]
             lan.restore(from_object(kept.segment), kept.silence)
-        self._adopt(lan, segment, quorum_read=False)
+        self._swapping.adopt(lan, segment)
         lan.attach(link)
         lan.wish(self._view.wishes(name))
+
+    def _first_use(self, address: bytes) -> bool:
+        """Whether nobody has led it yet; who takes an address over from another provider uses what is in use."""
+        allocation = self._view.allocation(names.object_name(ip_address(address)))
+        return allocation is not None and not allocation.status.leader and not allocation.spec.adopted
 
     def _attach(self, lan: Lan, link: Link | None) -> None:
         if link != lan.link:
@@ -183,6 +244,15 @@ class Agent:
         if link.name in self._snapshot and not self.failed.done():
             self.failed.set_exception(error)
         # Else it was taken away meanwhile: netlink says so next.
+
+    def look(self, witnesses: Witnesses) -> None:
+        """Tells LANs on which a quorum is missing what the Leases say, and Leases what is seen there (C9, C11)."""
+        for name, lan in self._lans.items():
+            segment = lan.member.segment
+            if segment is not None and lan.member.seeks:
+                members = segment.everyone - {self._identity.node}
+                lan.others(witnesses.others(name, members, self._view.registrations()))
+        self._register_now()
 
     # ---- what happens on the LANs (Upstairs)
 
@@ -209,7 +279,7 @@ class Agent:
             change,
             segment=lan.name,
             interface=lan.link.name,
-            mac=lan.link.mac.hex(":"),
+            mac=lan.presence.shown(change.address)[0].hex(":"),
             heard=change.predecessor in lan.hears,
             owned=lambda: lan.owns(change.address),
         )
@@ -231,34 +301,17 @@ class Agent:
         if not self.failed.done():
             self.failed.set_exception(error)
 
+    def conflict(self, lan: Lan, address: bytes, mac: bytes, kind: ConflictKind) -> None:
+        name, host = names.object_name(ip_address(address)), mac.hex(":")
+        reason, what = _CONFLICTS[kind]
+        message = f"{ip_address(address)} {what.format(host=host, lan=lan.name)}"
+        self._reporter.conflict(name, reason, host, message, owned=lambda: lan.owns(address))
+
+    def conflict_over(self, lan: Lan, address: bytes) -> None:
+        self._reporter.conflict_over(names.object_name(ip_address(address)), owned=lambda: lan.owns(address))
+
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
-        if lan.name not in self._swapping:
-            self._swapping.add(lan.name)
-            self._spawn(self._swap(lan, swap))
-
-    async def _swap(self, lan: Lan, swap: ProposeSwap) -> None:
-        try:
-            segment = await self._segments.swap(lan.name, swap)
-            if segment is not None:
-                self._adopt(lan, segment, quorum_read=False)
-        finally:
-            self._swapping.discard(lan.name)
-
-    # ---- Segments
-
-    def _adopt(self, lan: Lan, segment: Segment, *, quorum_read: bool) -> None:
-        lan.adopt(segment, quorum_read=quorum_read)
-        if lan.member.needs_quorum_read and lan.name not in self._reading:
-            self._reading.add(lan.name)
-            self._spawn(self._read(lan))
-
-    async def _read(self, lan: Lan) -> None:
-        try:
-            segment = await self._segments.read(lan.name, lambda: lan.member.needs_quorum_read)
-        finally:
-            self._reading.discard(lan.name)
-        if segment is not None:
-            self._adopt(lan, segment, quorum_read=True)
+        self._swapping.swap(lan, swap)
 
     # ---- the snapshot
 
@@ -280,7 +333,8 @@ class Agent:
 
     def attachments(self) -> tuple[Attachment, ...]:
         """What to register."""
-        return attachments(self._on, {name: _seen(lan) for name, lan in self._lans.items()}, self._registered)
+        seen = {name: _seen(lan) for name, lan in self._lans.items()}
+        return attachments(self._on, seen, self._registered, leaving=self._leaving)
 
     def why_not_ready(self) -> str:
         """One sentence; empty when this node votes and is connected on every Segment of its own.
@@ -299,11 +353,21 @@ class Agent:
 
     # ---- the end
 
-    def drain(self) -> None:
-        """Hands all addresses on, and takes none from now on."""
-        self._draining = True
+    def drain(self, *, returning: bool) -> None:
+        """Hands all addresses on, and takes none for the rest of this life; ``returning``: to start anew."""
+        self._leaving = True
         for lan in self._lans.values():
-            lan.drain()
+            lan.drain(returning=returning)
+        self._register_now()
+
+    def leave(self) -> None:
+        """Takes this node off the lists of members where the others need that (C10)."""
+        for lan in self._lans.values():
+            lan.leave()
+
+    def has_left(self) -> bool:
+        """Whether the others need this node no more, on any LAN."""
+        return all(lan.has_left() for lan in self._lans.values())
 
     @property
     def owned(self) -> int:
@@ -320,18 +384,7 @@ class Agent:
         """No more answers, no more tasks."""
         for lan in self._lans.values():
             lan.close()
-        for task in self._tasks:
-            task.cancel()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a bug in lbprovider: a Segment is not read or written", exc_info=error)
+        self._swapping.close()
 
 
 def _log_changes(lan: Lan, changes: Sequence[Won | Lost]) -> None:
@@ -348,4 +401,4 @@ def _seen(lan: Lan) -> Seen:
     segment = lan.member.segment
     if segment is None:
         return Seen(lan.hears)
-    return Seen(lan.hears, segment.version, with_lists(SegmentSpec(), segment).lists)
+    return Seen(lan.hears, lan.sees_neighbours(), segment.version, with_lists(SegmentSpec(), segment).lists)

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -43,7 +42,7 @@ from lbprovider.net.groups import KernelGroups
 from lbprovider.net.links import Links, lan_links
 from lbprovider.net.netlink import KernelLinks
 from lbprovider.net.packet import KernelPackets
-from lbprovider.settings import FastPathKind, SpeakerSettings
+from lbprovider.settings import FastPathKind, OnQuorumLoss, SpeakerSettings
 from lbprovider.speaker.agent import Agent
 from lbprovider.speaker.attachments import assign, attachments
 from lbprovider.speaker.files import SnapshotFile
@@ -51,12 +50,17 @@ from lbprovider.speaker.keeper import Keeper
 from lbprovider.speaker.keys import Keyring
 from lbprovider.speaker.knowledge import Knowledge
 from lbprovider.speaker.lan import Identity
+from lbprovider.speaker.leaving import leave
+from lbprovider.speaker.noticing import Noticing
 from lbprovider.speaker.ports import Host, Timer
+from lbprovider.speaker.presence import Manner
+from lbprovider.speaker.proxy import Proxy, ask
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
 from lbprovider.speaker.snapshot import Kept, Snapshot
 from lbprovider.speaker.telling import Teller, own_node
 from lbprovider.speaker.view import View
+from lbprovider.speaker.witnesses import Witnesses, looking
 from lbprovider.telemetry import HealthServer
 
 T = TypeVar("T")
@@ -64,8 +68,6 @@ T = TypeVar("T")
 _NS: Final = 1_000_000_000
 _RETRY_CAP: Final = 5.0
 """Seconds between two tries of what the start waits for."""
-_DRAIN_SPARE: Final = 1.0
-"""Seconds beyond 2·hold after which draining ends even if something of ours were wrong: Kubernetes would kill us."""
 _DOWN: Final = 5.0
 """Seconds without an answer after which the API server is down for a start that has a snapshot (ELECTION.md C7)."""
 _HOPELESS: Final = (Unauthorized, Forbidden, KindMissing)
@@ -114,6 +116,7 @@ def _kernel(settings: SpeakerSettings) -> Host:
         # One at a time and in order; its thread is started by the first.
         offload=partial(loop.run_in_executor, ThreadPoolExecutor(1, "disk")),
         open_fast_path=open_fast_path if settings.fast_path is FastPathKind.BPF else None,
+        ask_proxy=ask,
     )
 
 
@@ -136,6 +139,7 @@ class Speaker:
         self._agent: Agent | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended = asyncio.Event()
+        self._proxy = Proxy(self._proxy_changed)
         self._identity = Identity(
             node=settings.node_name, incarnation=0, cluster="", port=settings.heartbeat_port
         )  # fmt: skip
@@ -147,8 +151,14 @@ class Speaker:
             voting=lambda name: self._agent is not None and self._agent.votes(name),
             changed=self._durable,
         )
+        self._witnesses = Witnesses(
+            settings.node_name, host.clock, last_resort=settings.on_quorum_loss is OnQuorumLoss.LEASE
+        )
         view = View(
-            stale=self._stale, registered=self._registered, heed_exclude_label=not settings.ignore_exclude_label
+            stale=self._stale,
+            registered=self._registered,
+            renewed=self._witnesses.renewed,
+            heed_exclude_label=not settings.ignore_exclude_label,
         )
         self._known = Knowledge(
             api,
@@ -161,8 +171,18 @@ class Speaker:
         recorder = Recorder(api, component="lbprovider-speaker", instance=settings.node_name, clock=seconds)
         self._teller = Teller(recorder, lambda: own_node(view, settings.node_name), clock=seconds)
         self._reporter = Reporter(api, view, node=settings.node_name, teller=self._teller, wall=time.time)
+        self._noticing = Noticing(
+            self._teller,
+            why_not_ready=self.why_not_ready,
+            interfaces=links.snapshot,
+            lans=lambda: [link.name for link in lan_links(links.snapshot(), settings.excluded_interfaces)],
+        )
         self._lease = NodeLease(
-            api, namespace=settings.namespace, node=settings.node_name, clock=lambda: host.clock() / _NS
+            api,
+            namespace=settings.namespace,
+            node=settings.node_name,
+            ignores_exclude_label=settings.ignore_exclude_label,
+            clock=seconds,
         )
 
     def check_host(self) -> None:
@@ -173,7 +193,7 @@ class Speaker:
         """
         for link in lan_links(self._links.snapshot(), self._settings.excluded_interfaces):
             self._host.open_packets(link, lambda _: None, lambda: None).close()
-            self._host.open_datagrams(link, self._settings.heartbeat_port, lambda _, __: None).close()
+            self._host.open_datagrams(link, self._settings.heartbeat_port, lambda _: None).close()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; then drains.
@@ -289,11 +309,14 @@ class Speaker:
             keeper=self._keeper,
             restored=restored,
             register=self._lease.register,
+            manner=Manner(per_second=self._settings.gratuitous_pps, probe=self._settings.probe),
         )
         self._why = ""
-        self._start(
-            lease, self._keeper.run(), self._reporter.run(), self._teller.run(), self._failed(self._agent)
-        )  # fmt: skip
+        self._start(lease, self._keeper.run(), self._failed(self._agent))
+        self._start(self._reporter.run(), self._teller.run(), self._noticing.run())
+        self._start(looking(partial(self._agent.look, self._witnesses)))
+        if self._host.ask_proxy is not None:
+            self._start(self._proxy.run(self._host.ask_proxy))
         # What is there by now stays: without it a collection has little to look at, and takes little time.
         gc.collect()
         gc.freeze()
@@ -328,6 +351,10 @@ class Speaker:
         if self._agent is not None:
             self._agent.registered(node, what)
 
+    def _proxy_changed(self) -> None:
+        if self._agent is not None:
+            self._agent.forwards(able=self._proxy.healthy)
+
     def _durable(self) -> None:
         if self._agent is not None:
             self._agent.durable()
@@ -354,12 +381,8 @@ class Speaker:
         agent, self._why = self._agent, "draining"
         if agent is None:
             return
-        log.info("draining", addresses=agent.owned)
-        agent.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2 * agent.hold / _NS + _DRAIN_SPARE):
-                await agent.idle.wait()
-        log.info("drained", left=agent.owned)
+        node = self._known.view.node(self._settings.node_name)
+        await leave(agent, node, self._lease.told)
 
     async def _end(self) -> None:
         if self._agent is not None:

@@ -18,9 +18,14 @@ from lbprovider.net.links import Link
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a member sees on its LAN: whom it hears, and the lists that it is in (none before it has adopted any)."""
+    """What a member sees on its LAN, and the lists that it is in (none before it has adopted any).
+
+    ``hears`` are the peers whose promise is live; ``neighbours``: hosts that are no members are there too, looked at
+    only while that matters (C9).
+    """
 
     hears: tuple[str, ...] = ()
+    neighbours: bool = False
     version: int = 0
     lists: tuple[MemberList, ...] = ()
 
@@ -111,6 +116,7 @@ def _attachment(name: str, link: Link, seen: Seen, before: Attachment | None, *,
         subnets=subnets,
         hears=seen.hears,
         default_route=default_route,
+        sees_neighbours=seen.neighbours,
         leaving=leaving,
         version=seen.version,
         lists=seen.lists,
@@ -126,6 +132,6 @@ def _reachable_at(link: Link) -> str:
     return str(link.addresses[0].ip) if link.addresses else ""
 
 
-def address_on(segment: str, attached: Iterable[Attachment]) -> str:
-    """Where a peer is reached on a LAN; empty where it is not there."""
-    return next((one.address for one in attached if one.segment == segment), "")
+def place_on(segment: str, attached: Iterable[Attachment]) -> tuple[str, str]:
+    """Where a peer is on a LAN: its address and hardware address; both empty where it is not there."""
+    return next(((one.address, one.mac) for one in attached if one.segment == segment), ("", ""))

@@ -74,14 +74,23 @@ class View:
     Args:
         stale: told that there is something for ``work``; often, so it should only set a timer.
         registered: told of each change in what a speaker registers.
+        renewed: told of each Lease that comes, and what is another at each renewal; empty: the Lease is gone.
         heed_exclude_label: False where the admin chose to ignore it.
 
     ``nodes``, ``leases``, ``advertisements``, ``allocations`` and ``endpoints`` are what reflectors feed.
     """
 
-    def __init__(self, *, stale: Callable[[], None], registered: Registered, heed_exclude_label: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        stale: Callable[[], None],
+        registered: Registered,
+        renewed: Callable[[str, str], None],
+        heed_exclude_label: bool = True,
+    ) -> None:
         self._stale = stale
         self._registered = registered
+        self._renewed = renewed
         self._heed_exclude_label = heed_exclude_label
         self._nodes: dict[str, Node] = {}
         self._annotations: dict[str, str] = {}
@@ -176,6 +185,8 @@ class View:
 
     def _put_lease(self, lease: Lease) -> None:
         node, annotation = lease.metadata.name, lease.metadata.annotations.get(ANNOTATION, "")
+        if lease.spec.renew_time:  # not from the snapshot
+            self._renewed(node, f"{lease.metadata.uid} {lease.spec.renew_time}")
         if self._annotations.get(node) == annotation:  # renewed each 10 s by every speaker
             return
         self._annotations[node] = annotation
@@ -188,6 +199,7 @@ class View:
         self._look_again()
 
     def _drop_lease(self, node: str) -> None:
+        self._renewed(node, "")
         self._annotations.pop(node, None)
         if self._registrations.pop(node, None) is not None:
             self._registered(node, None)

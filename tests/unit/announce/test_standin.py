@@ -157,11 +157,19 @@ def test_what_the_node_may_not_announce_any_more_is_our_own_at_once() -> None:
     assert (one.of(X), one.of(Y)) == (None, A)
 
 
-def test_who_has_to_go_itself_shows_everything_as_its_own_first() -> None:
+def test_who_starts_anew_itself_hands_back_what_it_can_and_shows_the_rest_as_its_own() -> None:
     one = standing(X, Y)
     one.begin(Z, B, HOLD, 0)
-    assert one.leave() == Step(own=dict.fromkeys((X, Y, Z), Why.LEAVING))
-    assert one.next_wake() is None
+    step = one.leave(frozenset({"b"}), returning=True)
+    assert step == Step(own=dict.fromkeys((X, Y), Why.LEAVING), hand={Z: "b"})
+    assert one.stations == (B,)  # until it has taken it
+
+
+def test_who_goes_for_good_hands_back_what_it_can_and_on_what_is_left() -> None:
+    one = standing(X, Y)
+    one.begin(Z, B, HOLD, 0)
+    assert one.leave(frozenset({"b", "c"}), returning=False) == Step(hand={Z: "b"})
+    assert one.of(X) == A
 
 
 @given(

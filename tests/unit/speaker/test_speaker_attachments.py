@@ -11,7 +11,7 @@ from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.registration import Attachment
 from lbprovider.api.segment import MemberList, Segment, SegmentSpec
 from lbprovider.net.links import Link
-from lbprovider.speaker.attachments import Seen, address_on, assign, attachments
+from lbprovider.speaker.attachments import Seen, assign, attachments, place_on, silent
 
 
 def link(name: str = "eth0", *addresses: str, index: int = 1, usable: bool = True, default_route: bool = False) -> Link:
@@ -51,8 +51,39 @@ def test_a_lan_is_known_by_its_segment(addresses: list[str], segments: list[Segm
     assert list(assign([link("eth0", *addresses)], segments)) == [name]
 
 
-def test_an_interface_without_an_address_is_on_no_lan() -> None:
-    assert assign([link("eth0")], []) == {}
+def test_an_interface_without_an_address_is_on_no_lan_and_said() -> None:
+    links = [
+        link("eth0"),
+        link("eth1", "fe80::1/64", index=2),
+        link("eth2", index=3, usable=False),
+        link("eth3", "192.0.2.1/24", index=4),
+    ]
+    on = assign(links, [])
+    assert {name: one.name for name, one in on.items()} == {"interface-eth1": "eth1", "192.0.2.0-24": "eth3"}
+    assert silent(links, on) == ("eth0",)
+    lost = [replace(links[3], addresses=())]
+    assert silent(lost, assign(lost, [], on)) == ()
+
+
+def test_between_two_leases_of_dhcp_an_interface_stays_on_its_lan() -> None:
+    one = link("eth0", "192.0.2.1/24")
+    on = assign([one], [])
+    for between in (link("eth0"), link("eth0", "fe80::1/64")):
+        assert assign([between], [], on) == {"192.0.2.0-24": between}
+    on = assign([link("eth0")], [], on)
+    again = link("eth0", "192.0.2.77/24")
+    assert assign([again], [], on) == {"192.0.2.0-24": again}
+    moved = link("eth0", "198.51.100.77/24")
+    assert assign([moved], [], on) == {"198.51.100.0-24": moved}
+
+
+def test_a_renamed_interface_stays_on_its_lan() -> None:
+    on = assign([link("eth0", "192.0.2.1/24")], [])
+    renamed = link("lan0", "192.0.2.1/24")
+    assert assign([renamed], [], on) == {"192.0.2.0-24": renamed}
+    only_local = assign([link("eth0", "fe80::1/64")], [])
+    renamed = link("lan0", "fe80::1/64")
+    assert assign([renamed], [], only_local) == {"interface-eth0": renamed}
 
 
 def test_of_two_interfaces_on_one_lan_the_one_in_use_stays_while_it_is_usable() -> None:
@@ -83,7 +114,7 @@ def test_a_lan_whose_segment_is_deleted_keeps_its_name_until_there_is_another() 
 def test_what_is_registered() -> None:
     there = link("eth0", "198.51.100.7/24", "192.0.2.1/24", "2001:db8::1/64", default_route=True)
     lists = (MemberList(members=("n1", "n2"), need=2),)
-    assert attachments({"lan": there}, {"lan": Seen(("n2",), 3, lists)}, ()) == (
+    assert attachments({"lan": there}, {"lan": Seen(("n2",), neighbours=True, version=3, lists=lists)}, ()) == (
         Attachment(
             segment="lan",
             interface="eth0",
@@ -92,10 +123,13 @@ def test_what_is_registered() -> None:
             subnets=("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/64"),
             hears=("n2",),
             default_route=True,
+            sees_neighbours=True,
             version=3,
             lists=lists,
         ),
     )
+    (leaving,) = attachments({"lan": there}, {}, (), leaving=True)
+    assert leaving.leaving
 
 
 def test_an_address_that_dhcp_changes_is_registered() -> None:
@@ -111,5 +145,5 @@ def test_an_interface_with_only_a_link_local_address_is_reached_there() -> None:
 
 def test_where_a_peer_is_reached() -> None:
     there = attachments({"lan": link("eth0", "192.0.2.1/24")}, {}, ())
-    assert address_on("lan", there) == "192.0.2.1"
-    assert address_on("another", there) == ""
+    assert place_on("lan", there) == ("192.0.2.1", "02:00:00:00:00:01")
+    assert place_on("another", there) == ("", "")

@@ -213,7 +213,7 @@ def test_a_speaker_that_drains_joins_no_further_lan() -> None:
         await bench.settled(members=1)
         agent = node.speaker._agent
         assert agent is not None
-        agent.drain()
+        agent.drain(returning=False)
         second = replace(node.link, index=2, name="eth1", mac=mac(8), addresses=(ip_interface("203.0.113.1/24"),))
         node.net.links.set(second)
         await bench.until(lambda: "203.0.113.0-24" in bench.api.objects(SEGMENTS))

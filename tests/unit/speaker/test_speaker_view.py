@@ -71,10 +71,13 @@ class World:
 
     stale: int = 0
     registered: list[tuple[str, bool]] = field(default_factory=list)
+    renewed: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.view = View(
-            stale=self._stale, registered=lambda name, what: self.registered.append((name, what is not None))
+            stale=self._stale,
+            registered=lambda name, what: self.registered.append((name, what is not None)),
+            renewed=lambda name, written: self.renewed.append((name, written)),
         )
 
     def _stale(self) -> None:
