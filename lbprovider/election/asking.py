@@ -121,6 +121,13 @@ class Asking:
                 due.append(Ask(address, free.reason, free.predecessor, free.silent_since))
         return due
 
+    def vacant(self, now: int, spacing: int) -> int:
+        """For how long an address has been free, less ``spacing`` for each node ranked before me; the longest, ns."""
+        waits = (
+            now - free.since - spacing * self.wishes[address].index(self._node) for address, free in self._free.items()
+        )
+        return max(waits, default=0)
+
     def pending(self) -> bool:
         """Whether there is anything to ask for."""
         return bool(self._free or self._offered)

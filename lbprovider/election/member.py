@@ -273,6 +273,13 @@ class Member:
         peer = self._peers.get(node)
         return peer is not None and peer.returning
 
+    def vacant(self, now: int) -> int:
+        """For how long (ns) nobody has claimed an address that this node may announce: of all these, the longest.
+
+        Less a hold for each node ranked before it, so that of several that wait for this the first comes first.
+        """
+        return 0 if self._segment is None else self._asking.vacant(now, self._segment.hold)
+
     @property
     def seeks(self) -> bool:
         """Whether it matters just now whom this node sees on the LAN: ask the gateway and other neighbours (C9)."""

@@ -28,6 +28,7 @@ from lbprovider.speaker.news import Answered, Conflict, ConflictKind, ConflictOv
 from lbprovider.speaker.peers import Keys, Peers
 from lbprovider.speaker.ports import Host, Timer
 from lbprovider.speaker.presence import SHIPPED, Manner, Presence, has_returned
+from lbprovider.speaker.reluctance import Reluctance
 from lbprovider.speaker.standing import Outcome
 
 Wishes = Mapping[bytes, tuple[str, ...]]
@@ -155,7 +156,7 @@ class Lan:
         self._timer_due = _NEVER
         self._late_until = 0
         self._candidate: bool | None = None
-        self._forwards = True
+        self._reluctance = Reluctance()
         self._arm(host.clock())
 
     # ---- what happens to it
@@ -231,11 +232,8 @@ class Lan:
 
     @_fail_stop
     def forwards(self, *, able: bool) -> None:
-        """Whether this node can bring traffic to Pods (``proxy.Proxy``). While it can't, others are to take over.
-
-        What nobody else can take it goes on answering: perhaps some of it gets through.
-        """
-        self._forwards = able
+        """Whether this node can bring traffic to Pods (``proxy.Proxy``). While it can't, others are to take over."""
+        self._reluctance.become(able=able)
         self._be_candidate()
         self._yield()
 
@@ -369,6 +367,7 @@ class Lan:
     def _step(self, output: Output, now: int) -> None:
         for change in output.changes:
             if isinstance(change, Won):
+                self._reluctance.won(change.address, now)
                 self.presence.won(change, self._hold, now)
             else:
                 self.presence.lost(change, now)
@@ -459,13 +458,13 @@ class Lan:
     def _be_candidate(self) -> None:
         now = self._host.clock()
         up = self._link is not None and self._link.usable and self._interface.is_open
-        usable = up and self._forwards and now >= self._late_until
+        usable = up and now >= self._late_until and not self._reluctance.stands_back(self.member.vacant, now)
         if usable != self._candidate:
             self._candidate = usable
             self._step(self.member.candidate(usable, now), now)
 
     def _yield(self) -> None:
-        """Hands on what somebody else can take, while this node brings nothing to Pods."""
-        if not self._forwards and self.presence.held:
-            now = self._host.clock()
-            self._step(self.member.hand(dict.fromkeys(self.presence.held, ""), now), now)
+        now = self._host.clock()
+        moves = self._reluctance.to_hand(self.presence.held, now)
+        if moves:
+            self._step(self.member.hand(moves, now), now)

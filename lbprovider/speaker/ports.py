@@ -11,6 +11,7 @@ from lbprovider.net.clock import Clock
 from lbprovider.net.datagrams import OpenDatagrams
 from lbprovider.net.groups import OpenGroups
 from lbprovider.net.packet import OpenPackets
+from lbprovider.speaker.proxy import Ask
 
 
 class Timer(Protocol):
@@ -41,3 +42,5 @@ class Host:
     offload: Offload
     open_fast_path: OpenFastPath | None = None
     """None: it is off."""
+    ask_proxy: Ask | None = None
+    """Asks this node's kube-proxy how it is; None: nobody is asked."""

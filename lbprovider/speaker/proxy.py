@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -79,19 +78,13 @@ class Proxy:
         self._changed()
 
 
-async def follow(proxy: Proxy, url: str = URL) -> None:
-    """Keeps it up to date by this node's kube-proxy, until cancelled."""
-    # A connection each time, and never by way of a proxy that the environment names.
-    connector = aiohttp.TCPConnector(force_close=True)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with aiohttp.ClientSession(timeout=timeout, trust_env=False, connector=connector) as session:
-        await proxy.run(partial(_ask, session, url))
+async def ask(url: str = URL) -> bool | None:
+    """What it says; nothing, where it accepts the question and doesn't answer, or something else listens there.
 
-
-async def _ask(session: aiohttp.ClientSession, url: str) -> bool | None:
-    """What it says; nothing, where it accepts the question and doesn't answer, or something else listens there."""
+    Over a connection of its own each time: whatever answers next may be another process.
+    """
     try:
-        async with session.get(url, allow_redirects=False) as response:
-            return _MEANS.get(response.status)
+        async with aiohttp.request("GET", url, timeout=aiohttp.ClientTimeout(TIMEOUT), allow_redirects=False) as said:
+            return _MEANS.get(said.status)
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +83,8 @@ class Bench:
     nodes: dict[str, Running] = field(default_factory=dict)
     snapshots: Path | None = None
     """Where each node has a directory for its snapshot; None: none is kept."""
+    proxies: dict[str, bool] = field(default_factory=dict)
+    """Whether the kube-proxy of a node says that it is healthy; nobody answers where it is not named."""
     fsync: float = 0.01
     """Seconds that a disk takes for anything."""
     open_fast_path: OpenFastPath | None = None
@@ -107,6 +110,10 @@ class Bench:
                 status=L2AdvertisementStatus(pools=("pool",)),
             ),
         )
+
+    async def ask_proxy(self, node: str) -> bool | None:
+        """What a node's kube-proxy says of itself."""
+        return self.proxies.get(node)
 
     def back(self, *nodes: str, leaving: tuple[str, ...] = ()) -> None:
         """Where Service web has endpoints: ready on these nodes (none named: somewhere), terminating on those."""
@@ -146,7 +153,8 @@ class Bench:
             ready = NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),))
             self.api.write(NODES, Node(metadata=ObjectMeta(name=name), status=ready))
         net = self.nodes[name].net if name in self.nodes else FakeNode(self.lan, link)
-        host = Host(self.now, self.call_at, net.datagrams, net.packets, net.groups, self.offload, self.open_fast_path)
+        ports = net.datagrams, net.packets, net.groups, self.offload, self.open_fast_path
+        host = Host(self.now, self.call_at, *ports, ask_proxy=partial(self.ask_proxy, name))
         directory = None if self.snapshots is None else self.snapshots / name
         settings = SpeakerSettings(namespace=NAMESPACE, node_name=name, snapshot_dir=directory)
         speaker, stop = Speaker(settings, api or self.api, net.links, host), asyncio.Event()
