@@ -41,9 +41,9 @@ async def moves(bench: Bench, to: str) -> None:
     while bench.clock() < until:
         assert await answered(bench), f"silent {until - bench.clock():.3f} s before the end"
         await asyncio.sleep(0.0005)
-    for _ in range(500):
+    for _ in range(100):
         assert await answered(bench) == {to}
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("leaving", [("n1",), ()], ids=["it terminates, and serves yet", "it is gone"])
@@ -147,3 +147,88 @@ def test_a_cordon_and_a_node_that_is_not_ready_move_nothing(how: str) -> None:
         await moves(bench, "n2")
 
     run(story)
+
+
+def test_a_node_whose_kube_proxy_is_not_healthy_hands_on_what_another_can_take() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        bench.allocate(VIP, "n2", "n3", "n1")
+        bench.proxies.update(n1=True, n2=True, n3=True)
+        await bench.until(lambda: bench.allocation().status.leader == "n2")
+        bench.proxies["n2"] = False
+        await never_silent(bench, 3)
+        assert await answered(bench) == {"n3"}
+        bench.proxies["n2"] = True
+        await never_silent(bench, 3)
+        assert await answered(bench) == {"n3"}
+        bench.proxies["n3"] = False
+        await never_silent(bench, 3)
+        assert await answered(bench) == {"n2"}
+
+    run(story)
+
+
+def test_where_no_kube_proxy_is_healthy_an_owner_goes_on_until_one_is() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        owner = await bench.led()
+        bench.proxies.update(dict.fromkeys(set(bench.nodes) - {owner}, False))
+        await asyncio.sleep(3)
+        bench.proxies[owner] = False
+        await never_silent(bench, 5)
+        assert await answered(bench) == {owner}
+        other = min(set(bench.nodes) - {owner})
+        del bench.proxies[other]  # it has ended, and its rules are in the kernel
+        await never_silent(bench, 3)
+        assert await answered(bench) == {other}
+
+    run(story)
+
+
+def test_all_kube_proxies_fail_at_once_and_addresses_are_answered_again_soon_by_one_that_keeps_them() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        await bench.led()
+        bench.proxies.update(n1=False, n2=False, n3=False)
+        await asyncio.sleep(6)
+        (owner,) = await answered(bench)
+        await never_silent(bench, 4)
+        assert await answered(bench) == {owner}
+
+    run(story)
+
+
+def test_a_node_that_has_booted_takes_nothing_that_another_can_take() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        bench.proxies.update(n1=False, n2=False, n3=True)
+        for each in bench.nodes.values():
+            await each.kill()
+        for number in (1, 2, 3):
+            bench.node(number)
+        await bench.settled(members=3)
+        bench.allocate(VIP, "n1", "n2")
+        await asyncio.sleep(1)
+        assert await answered(bench) == {"n3"}
+
+    run(story)
+
+
+def test_a_cluster_that_has_booted_waits_for_a_kube_proxy_that_can_serve_but_not_for_ever() -> None:
+    async def story(bench: Bench) -> None:
+        bench.proxies.update(n1=False, n2=False, n3=False)
+        await bench.three()
+        bench.allocate()
+        await asyncio.sleep(1.5)
+        assert await answered(bench) == set()
+        await asyncio.sleep(1.5)
+        assert len(await answered(bench)) == 1
+
+    run(story)
+
+
+async def never_silent(bench: Bench, seconds: float) -> None:
+    until = bench.clock() + seconds
+    while bench.clock() < until:
+        assert await answered(bench)
+        await asyncio.sleep(0.005)
