@@ -77,22 +77,23 @@ class Neighbours:
         """Another interface: whoever was there is not here."""
         self._known.clear()
 
-    def heard(self, address: bytes, mac: bytes, now: int, *, is_answer: bool) -> bool:
+    def heard(self, address: bytes, mac: bytes, now: int, *, is_answer: bool) -> int | None:
         """A host that is no member says that it has an address (packed).
 
         Returns:
-            Whether it has answered a question of ours.
+            When the question of ours was sent that it has answered: since then it was there, whenever we come to read
+            the answer. None where it has answered none.
         """
         one = self._known.get(address)
         if one is None:
             if now >= self._next_newcomer:
                 self._learn(address, mac, now)
-            return False
+            return None
         if is_answer and one.open and one.asked_at is not None and now <= one.asked_at + _PATIENCE:
             one.mac, one.answered_at, one.open = mac, now, False
             self.answered_at = now
-            return True
-        return False
+            return one.asked_at
+        return None
 
     def due(
         self, mac: bytes, own: Collection[IPv4Interface | IPv6Interface], now: int, seek: int | None

@@ -171,10 +171,13 @@ class Member:
         self._changing.leaving.wanted = True
         return self._end()
 
-    def neighbour(self, now: int) -> Output:
-        """Somebody on the LAN who is no member has answered (ARP, NDP) at this moment (C9). See ``seeks``."""
+    def neighbour(self, asked_at: int, now: int) -> Output:
+        """Somebody on the LAN who is no member has answered (ARP, NDP) what it was asked at that time (C9).
+
+        What counts is when it was asked: an answer may have waited in a socket since before a cable was cut.
+        """
         self._begin(now)
-        self._changing.minority.neighbour(self._now)
+        self._changing.minority.neighbour(asked_at)
         return self._end()
 
     def others(self, others: Others, now: int) -> Output:

@@ -77,9 +77,9 @@ class Minority:
         if self.lost_at is None:
             self.lost_at = now
 
-    def neighbour(self, now: int) -> None:
-        """Somebody on the LAN who is no member has answered."""
-        self._neighbour_at = now
+    def neighbour(self, asked_at: int) -> None:
+        """Somebody on the LAN who is no member has answered what it was asked then."""
+        self._neighbour_at = max(self._neighbour_at, asked_at)
 
     def entered(self, before: Segment | None, after: Segment, live: AbstractSet[str], now: int) -> None:
         """Another version is in force: remembers whom it left out that wasn't heard, they may be the other half."""

@@ -42,7 +42,9 @@ class Contested:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A neighbour that is no member has answered us: for ``Member.neighbour`` (C9)."""
+    """A neighbour that is no member has answered what we asked at that time: for ``Member.neighbour`` (C9)."""
+
+    asked_at: int
 
 
 News = Won | Lost | Conflict | ConflictOver | Contested | Answered

@@ -306,14 +306,21 @@ class Presence:
             self._probing.end(address)
             self._refuse(address, said.mac, now)
         elif address not in self._held:
-            if not said.is_probe and self.neighbours.heard(address, said.mac, now, is_answer=said.is_answer):
-                self._news.append(Answered())
+            self._meet(said, now)
         elif address not in self._untold and not said.is_probe:
             verdict = self._conflicts.claimed(address, now)
             if verdict.defend:
                 self._schedule.defend(address, now)
             if verdict.new:
                 self._news.append(Conflict(address, said.mac, ConflictKind.FOREIGN))
+
+    def _meet(self, said: claims.Said, now: int) -> None:
+        """A host of the LAN that is no member, with an address that isn't ours."""
+        asked_at = (
+            None if said.is_probe else self.neighbours.heard(said.address, said.mac, now, is_answer=said.is_answer)
+        )
+        if asked_at is not None:
+            self._news.append(Answered(asked_at))
 
     def _refuse(self, address: bytes, mac: bytes, now: int) -> None:
         self._refused[address] = now + PROBE_AGAIN

@@ -35,7 +35,7 @@ def ask(neighbours: Neighbours, now: int, seek: int | None = None) -> list[str]:
 
 
 def answer(neighbours: Neighbours, address: bytes, mac: bytes, now: int) -> bool:
-    return neighbours.heard(address, mac, now, is_answer=True)
+    return neighbours.heard(address, mac, now, is_answer=True) is not None
 
 
 def test_a_gateway_that_answers_is_told() -> None:
@@ -43,7 +43,7 @@ def test_a_gateway_that_answers_is_told() -> None:
     neighbours.gateways([GATEWAY])
     assert neighbours.answered_at is None
     assert ask(neighbours, START) == ["192.0.2.254"]
-    assert answer(neighbours, GATEWAY, GATEWAY_MAC, START + MS)
+    assert neighbours.heard(GATEWAY, GATEWAY_MAC, START + MS, is_answer=True) == START, "when it was asked"
     assert neighbours.answered_at == START + MS
 
 

@@ -392,7 +392,7 @@ def test_while_a_quorum_is_missing_the_gateway_is_asked_each_period_and_its_answ
         node.now += 25 * MS
     assert asked == [(START + number * 50 * MS, "192.0.2.254") for number in range(5)]
     node.presence.frame(memoryview(arp.reply(GATEWAY, HOST, bytes((192, 0, 2, 1)), OURS)), node.now)
-    assert node.presence.news() == [Answered()]
+    assert node.presence.news() == [Answered(START + 200 * MS)], "when it was asked"
 
 
 def test_an_answer_of_a_member_says_nothing_of_the_lan() -> None:
