@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -47,6 +47,30 @@ class _Place:
     watched: Address
 
 
+class Bounds:
+    """How many samples are taken of each trial.
+
+    Args:
+        repeat: good ones that were asked for.
+        trials: how many there are.
+    """
+
+    def __init__(self, repeat: int, trials: int) -> None:
+        self._repeat = repeat
+        self._wanted = repeat * trials
+        self._void = 0
+
+    def took(self, sample: Sample) -> None:
+        """One more was taken."""
+        self._void += sample.verdict is Verdict.VOID
+
+    def more(self, samples: Sequence[Sample]) -> bool:
+        """Whether one more is taken of a trial; none in the place of void ones once the run is void whatever comes."""
+        taken = sum(each.verdict is not Verdict.VOID for each in samples)
+        hopeless = self._void > verdicts.MOST_VOID * (self._wanted + self._void)
+        return taken < self._repeat and len(samples) < self._repeat + (0 if hopeless else AGAIN)
+
+
 class Runner:
     """The labs of a run; a context manager.
 
@@ -72,10 +96,12 @@ class Runner:
     def run(self, trials: Iterable[Trial]) -> Iterator[Result]:
         """Each trial's result, as it comes; trials that share a lab come one after the other."""
         wanted = sorted(trials, key=lambda each: (self._kind(each), each.breaks))
+        bounds = Bounds(self._settings.repeat, len(wanted))
         for trial in wanted:
             samples: list[Sample] = []
-            while self._more(samples):
+            while bounds.more(samples):
                 samples.append(self._sample(trial, len(samples) + 1))
+                bounds.took(samples[-1])
             verdict = verdicts.of_trial(samples, self._settings.repeat)
             yield Result(
                 trial,
@@ -85,10 +111,6 @@ class Runner:
                 tuple(samples),
                 verdict,
             )
-
-    def _more(self, samples: list[Sample]) -> bool:
-        taken = sum(each.verdict is not Verdict.VOID for each in samples)
-        return taken < self._settings.repeat and len(samples) < self._settings.repeat + AGAIN
 
     def _kind(self, trial: Trial) -> tuple[int, int]:
         return nodes_of(trial, self._settings.nodes), trial.spares

@@ -6,6 +6,7 @@ import pytest
 
 from lbprovider.lab.eyes.judge import MS, Silence
 from lbprovider.lab.trials.figures import Figures
+from lbprovider.lab.trials.runner import Bounds
 from lbprovider.lab.trials.target import CRASH, NOTHING, PLANNED, UNSERVED, WITNESS, Target
 from lbprovider.lab.trials.verdicts import Sample, Verdict, misses, of_run, of_trial
 
@@ -135,3 +136,16 @@ def test_more_than_a_tenth_of_void_samples_void_the_run_and_a_failure_stays_one(
     assert of_run([Verdict.OK] * 9, [good] * 8 + [void]) is Verdict.VOID
     assert of_run([Verdict.OK, Verdict.VOID], [good] * 99 + [void]) is Verdict.VOID
     assert of_run([Verdict.FAILED, Verdict.VOID], [good, void]) is Verdict.FAILED
+
+
+def test_void_samples_are_taken_again_until_the_run_is_void_whatever_comes() -> None:
+    good, void = sample(GOOD), sample(LATE)
+    bounds = Bounds(1, 20)
+    assert bounds.more([])
+    assert not bounds.more([good])
+    assert bounds.more([void, void])
+    assert not bounds.more([void, void, void])
+    for _ in range(3):
+        bounds.took(void)
+    assert not bounds.more([void])
+    assert bounds.more([])
