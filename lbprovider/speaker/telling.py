@@ -22,7 +22,7 @@ Kind = Literal["Normal", "Warning"]
 
 BURST: Final = 10
 """Events written at once: five addresses that are held by one Service each."""
-PER_SECOND: Final = 2.0
+PER_SECOND: Final = 1.0
 """Events a second beyond."""
 WINDOW: Final = 5.0
 """Seconds for which what isn't told one by one is gathered."""
