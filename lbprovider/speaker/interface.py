@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from lbprovider.errors import HostError
 from lbprovider.net.datagrams import Datagrams, Received
@@ -13,7 +13,10 @@ from lbprovider.net.links import Link
 from lbprovider.net.packet import Answer, Packets
 from lbprovider.speaker.ports import Host
 
-_NOTHING: Final[frozenset[bytes]] = frozenset()
+T = TypeVar("T")
+
+PAUSE: Final = 2_000_000
+"""Nanoseconds between two portions of multicast groups, each of a few ms."""
 
 
 class Interface:
@@ -47,7 +50,8 @@ class Interface:
         self._datagrams: Datagrams | None = None
         self._packets: Packets | None = None
         self._groups: Groups | None = None
-        self._listening = _NOTHING
+        self._listening: dict[bytes, None] = {}
+        self._waiting = False
 
     @property
     def is_open(self) -> bool:
@@ -68,7 +72,7 @@ class Interface:
         except HostError:
             self.close()
             raise
-        listening, self._listening = self._listening, _NOTHING
+        listening, self._listening = self._listening, {}
         self.listen(listening)
 
     def close(self) -> None:
@@ -78,20 +82,23 @@ class Interface:
                 port.close()
         self._packets = self._groups = self._datagrams = None
 
-    def listen(self, addresses: Collection[bytes]) -> None:
-        """Hear questions about these addresses (packed) and no others."""
-        wanted = frozenset(addresses)
-        if wanted == self._listening:
+    def listen(self, addresses: Iterable[bytes]) -> None:
+        """Hear what is asked and said of these addresses (packed) and of no others, the first ones first."""
+        wanted = dict.fromkeys(addresses)
+        if wanted.keys() == self._listening.keys():
             return
         self._listening = wanted
-        for port in (self._packets, self._groups):
-            if port is not None:
-                self._try(partial(port.listen, wanted))
+        if self._packets is not None:
+            self._try(partial(self._packets.listen, wanted))
+        if self._groups is not None:
+            self._groups.listen(wanted)
+            self._work()
 
     def rejoin(self) -> None:
         """The link is back: tell the switches anew which groups we listen to."""
         if self._groups is not None:
-            self._try(self._groups.rejoin)
+            self._groups.rejoin()
+            self._work()
 
     def send_datagram(self, payload: bytes, to: str) -> None:
         """To a peer; what is lost here is counted below."""
@@ -103,11 +110,23 @@ class Interface:
         if self._packets is not None:
             self._packets.send(frame)
 
-    def _try(self, call: Callable[[], None]) -> None:
+    def _try(self, call: Callable[[], T]) -> T | None:
         try:
-            call()
+            return call()
         except HostError as error:
             self._trouble(error)
+            return None
+
+    def _work(self) -> None:
+        """A portion of the groups now, the next one when others had the loop in between."""
+        more = self._groups is not None and self._try(self._groups.work)
+        if more and not self._waiting:
+            self._waiting = True
+            self._host.call_at(self._host.clock() + PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._waiting = False
+        self._work()
 
     def _taken_away(self) -> None:
         self.close()

@@ -186,7 +186,7 @@ class Lan:
         """All addresses of this LAN, each with the nodes that may announce it."""
         mine = {address for address, nodes in wishes.items() if self._identity.node in nodes}
         # What is owned but no longer ours to take is answered until a successor has it (rule 14).
-        self._interface.listen(mine | self.presence.held)
+        self._interface.listen([*self.presence.held, *mine])
         now = self._host.clock()
         self._step(self.member.wish(wishes, now), now)
         self._settle(self.presence.standing.wish(wishes), now)
@@ -432,8 +432,8 @@ class Lan:
                     self._upstairs.conflict_over(self, address)
                 case Contested(address):
                     self._step(self.member.contested(address, now), now)
-                case Answered():
-                    self._step(self.member.neighbour(now), now)
+                case Answered(asked_at):
+                    self._step(self.member.neighbour(asked_at, now), now)
 
     def _look(self, now: int) -> None:
         hears = self.member.hears(now)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scapy.layers.inet import IP
@@ -22,14 +20,13 @@ from lbprovider.announce.responder import Responder
 from lbprovider.announce.schedule import frames
 from lbprovider.errors import HostError
 from lbprovider.net.clock import boottime
-from lbprovider.net.datagrams import Datagrams, KernelDatagrams, Received
-from lbprovider.net.groups import KernelGroups
-from lbprovider.net.links import Link, Links
-from lbprovider.net.namespaces import Namespace, forget, names
+from lbprovider.net.datagrams import KernelDatagrams
+from lbprovider.net.groups import PORTION, KernelGroups
+from lbprovider.net.namespaces import Namespace
 from lbprovider.net.netlink import KernelLinks
 from lbprovider.net.packet import KernelPackets
-from lbprovider.net.tap import Tap
-from tests.e2e.rig.waiting import eventually
+from lbprovider.wire import ndp
+from tests.e2e.rig.kernel_bench import LAN, MANAGEMENT, PEER, KernelBench, inside
 from tests.fakes.net_contract import (
     OURS4,
     OURS6,
@@ -44,101 +41,7 @@ from tests.fakes.net_contract import (
     until,
 )
 
-LAN, MANAGEMENT = "lan0", "mgmt0"
-OURS, PEER = "lbp-net-ours", "lbp-net-peer"
 VIP4_TEXT, VIP6_TEXT, OTHER4_TEXT, OTHER6_TEXT = "192.0.2.100", "2001:db8::100", "192.0.2.101", "2001:db8::101"
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextlib.contextmanager
-def inside(namespace: Namespace) -> Iterator[None]:
-    """This thread visits another namespace: what it opens meanwhile stays there."""
-    with Path("/proc/thread-self/ns/net").open("rb") as home, namespace.path.open("rb") as there:
-        assert _libc.setns(there.fileno(), 0) == 0
-        try:
-            yield
-        finally:
-            assert _libc.setns(home.fileno(), 0) == 0
-
-
-class KernelBench:
-    """Two namespaces and a cable for the LAN, another one for management."""
-
-    def __init__(self) -> None:
-        for name in {OURS, PEER} & set(names()):
-            forget(name)
-        self.here, self.there = Namespace.create(OURS), Namespace.create(PEER)
-        for each in (self.here, self.there):
-            each.sysctl("ipv6/conf/default/accept_dad", 0)
-            each.sysctl("ipv6/conf/default/router_solicitations", 0)
-        self.here.add_veth(LAN, self.there, LAN)
-        self.here.add_veth(MANAGEMENT, self.there, MANAGEMENT)
-        addresses = (OURS4, OURS6, "198.51.100.1"), (PEER4, PEER6, "198.51.100.2")
-        for each, (four, six, management) in zip((self.here, self.there), addresses, strict=True):
-            each.add_address(LAN, four, 24)
-            each.add_address(LAN, six, 64)
-            each.add_address(MANAGEMENT, management, 24)
-        self.ours, self.peer = (self._settled(each) for each in (self.here, self.there))
-        self.tap = self.there.run(lambda: Tap(LAN))
-        self._heard: list[bytes] = []
-        self.open_packets, self.open_groups, self.open_datagrams = KernelPackets, KernelGroups, KernelDatagrams
-
-    def _settled(self, namespace: Namespace) -> Link:
-        async def look() -> Link:
-            async with KernelLinks() as links:
-                await until(lambda: len(links.snapshot()[LAN].addresses) == 3)
-                return links.snapshot()[LAN]
-
-        return namespace.run(lambda: asyncio.run(look()))
-
-    def close(self) -> None:
-        self.tap.close()
-        self.here.delete()
-        self.there.delete()
-
-    def peer_datagrams(self, link: Link, port: int, received: Received) -> Datagrams:
-        with inside(self.there):
-            return KernelDatagrams(link, port, received)
-
-    @contextlib.asynccontextmanager
-    async def links(self) -> AsyncIterator[Links]:
-        async with KernelLinks() as links:
-            yield links
-
-    def ask(self, frame: bytes) -> None:
-        assert self.tap.send(frame)
-
-    def heard(self) -> list[bytes]:
-        self._heard += [each.frame for each in self.tap.receive() if not each.outgoing]
-        return self._heard
-
-    def ip(self, *words: str, given: str = "") -> None:
-        subprocess.run(["ip", "-n", OURS, *words], input=given, text=True, check=True, timeout=60)
-
-    def down(self) -> None:
-        self.here.down(LAN)
-
-    def up(self) -> None:
-        self.here.up(LAN)
-
-    def rename(self, name: str) -> None:
-        self.ip("link", "set", LAN, "down")
-        self.ip("link", "set", LAN, "name", name, "up")
-
-    def set_mac(self, mac: bytes) -> None:
-        self.here.set_mac(LAN, mac.hex(":"))
-
-    def add_address(self, address: str) -> None:
-        own, _, length = address.partition("/")
-        self.here.add_address(LAN, own, int(length))
-
-    def take_away(self) -> None:
-        self.ip("link", "del", LAN)
-
-    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        with inside(self.here):  # not in the namespace's own thread: the scenario has that one change things
-            asyncio.run(scenario())
 
 
 @pytest.fixture
@@ -159,24 +62,6 @@ class TestKernel(NetContract):
 # --- questions from a real neighbour
 
 
-def _resolve(bench: KernelBench, address: str) -> str:
-    """What the peer's kernel makes of an address: its neighbour entry's state and hardware address."""
-
-    def send() -> None:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as opened:
-            opened.sendto(b"?", (address, 9))
-
-    bench.there.run(send)
-
-    def settled() -> str | None:
-        shown = subprocess.run(
-            ["ip", "-n", PEER, "neigh", "show", address, "dev", LAN], check=True, capture_output=True, text=True
-        ).stdout.split()
-        return " ".join(shown[1:]) if shown and shown[-1] != "INCOMPLETE" else None
-
-    return eventually(settled, f"the peer's kernel has made up its mind about {address}", within=PATIENCE)
-
-
 def test_a_neighbours_kernel_finds_our_addresses_and_foreign_questions_cost_nothing(bench: KernelBench) -> None:
     for family in ("ipv4", "ipv6"):
         bench.there.sysctl(f"{family}/neigh/{LAN}/retrans_time_ms", 100)  # gives up soon
@@ -193,6 +78,7 @@ def test_a_neighbours_kernel_finds_our_addresses_and_foreign_questions_cost_noth
             responder.hold(each, LAN, bench.ours.mac)
         packets.listen([VIP4, VIP6])
         groups.listen([VIP4, VIP6])
+        groups.work()
         ours = f"lladdr {bench.ours.mac.hex(':')} REACHABLE"
         for address, expected in (
             (VIP4_TEXT, ours),
@@ -200,7 +86,7 @@ def test_a_neighbours_kernel_finds_our_addresses_and_foreign_questions_cost_noth
             (OTHER4_TEXT, "FAILED"),
             (OTHER6_TEXT, "FAILED"),
         ):
-            assert await asyncio.to_thread(_resolve, bench, address) == expected
+            assert await asyncio.to_thread(bench.resolve, address) == expected
         asked = len(woken)
         assert asked == responder.answered == 2
         for number in range(2000):
@@ -295,20 +181,36 @@ def test_more_groups_than_one_socket_holds(bench: KernelBench) -> None:
     def joined() -> int:
         return len(_memberships(bench.here) - own)
 
+    def work() -> int:
+        calls = 1
+        while groups.work():
+            calls += 1
+        return calls
+
     own = _memberships(bench.here)
 
     with inside(bench.here):
         groups.listen([*addresses, VIP4])
+        assert groups.work() is True
+        assert joined() == PORTION
+        assert _memberships(bench.here) - own == {ndp.solicited_node(each).hex() for each in addresses[:PORTION]}
+        work()
         assert joined() == 5000
-        groups.listen(addresses[:10])
-        assert joined() == 10
         bench.down()
         bench.up()
         groups.rejoin()
+        assert work() >= 5000 // PORTION
+        assert joined() == 5000
+        groups.listen(addresses[:10])
+        groups.rejoin()
+        work()
         assert joined() == 10
         groups.listen([])
+        work()
         assert joined() == 0
         groups.listen(addresses[:3])
+        work()
+        assert joined() == 3
         groups.close()
         assert joined() == 0
 
@@ -317,9 +219,11 @@ def test_an_interface_without_ipv6_is_said_and_the_rest_goes_on(bench: KernelBen
     bench.here.sysctl(f"ipv6/conf/{LAN}/disable_ipv6", 1)
     groups = KernelGroups(bench.ours)
     groups.listen([VIP4])
+    assert groups.work() is False
     bench.ip("link", "set", LAN, "mtu", "1000")  # below what IPv6 needs: the kernel takes it off the interface
+    groups.listen([VIP6])
     with pytest.raises(HostError, match=rf"can't join 1 of 1 IPv6 multicast groups on {LAN}.*disable_ipv6"):
-        bench.here.run(lambda: groups.listen([VIP6]))
+        bench.here.run(groups.work)
     groups.close()
 
 
@@ -332,8 +236,8 @@ def test_heartbeats_leave_by_their_lan_only_marked_and_never_routed(bench: Kerne
     got: list[tuple[bytes, str]] = []
 
     async def scenario() -> None:
-        ours = KernelDatagrams(bench.ours, PORT, lambda *_: None)
-        peer = bench.peer_datagrams(bench.peer, PORT, lambda *one: got.append(one))
+        ours = KernelDatagrams(bench.ours, PORT, lambda _: None)
+        peer = bench.peer_datagrams(bench.peer, PORT, got.extend)
         for to in (PEER4, PEER6):
             assert ours.send(b"beat " + to.encode(), to)
         for to in ("198.51.100.2", "203.0.113.9"):
@@ -433,6 +337,7 @@ from lbprovider.net.datagrams import KernelDatagrams
 from lbprovider.net.groups import KernelGroups
 from lbprovider.net.netlink import KernelLinks
 from lbprovider.net.packet import KernelPackets
+from lbprovider.wire import ndp
 from lbprovider.wire import arp, ndp
 
 async def main():
@@ -444,7 +349,9 @@ async def main():
         vip = bytes.fromhex("20010db8000000000000000000000100")
         packets.listen([vip])
         groups.listen([vip])
+        groups.work()
         groups.rejoin()
+        groups.work()
         sent = packets.send(ndp.unsolicited(vip, link.mac)), datagrams.send(b"beat", "192.0.2.2")
         assert sent == (True, True), (packets.failures, datagrams.failures)
 try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -203,11 +203,14 @@ class FakeGroups:
         self.rejoined = 0
         self.closed = False
 
-    def listen(self, addresses: Collection[bytes]) -> None:
+    def listen(self, addresses: Iterable[bytes]) -> None:
         self.joined = frozenset(ndp.solicited_node(each) for each in addresses if len(each) == len(ndp.UNSPECIFIED))
 
     def rejoin(self) -> None:
         self.rejoined += 1
+
+    def work(self) -> bool:
+        return False
 
     def close(self) -> None:
         self.joined, self.closed = frozenset(), True

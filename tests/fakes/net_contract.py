@@ -116,6 +116,7 @@ class NetContract:
                 bench.ask(each)
             packets.listen([VIP4, VIP6])
             groups.listen([VIP4, VIP6])
+            assert groups.work() is False
             for each in [*others, *questions]:
                 bench.ask(each)
             await until(lambda: len(asked) == 2)
@@ -157,6 +158,7 @@ class NetContract:
             groups = bench.open_groups(bench.ours)
             packets.listen([VIP4, VIP6])
             groups.listen([VIP4, VIP6])
+            assert groups.work() is False
             for each in [*others, *claims, *answers]:
                 bench.ask(each)
             wanted = {*claims, *answers}

@@ -187,6 +187,9 @@ class FakePackets:
     def listen(self, addresses: Collection[bytes]) -> None:
         self._ports.world.log.append(("listen", self._ports.node, frozenset(addresses)))
 
+    def work(self) -> bool:
+        return False
+
     def rejoin(self) -> None:
         self._ports.world.log.append(("rejoin", self._ports.node, ""))
 
