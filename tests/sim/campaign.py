@@ -1,203 +1,163 @@
-"""Random events against the rules: one round a seed. The checker in ``world`` looks after every step."""
+"""Random events against the rules: one round a seed. The checker in ``world`` looks after every step.
+
+A round is written first and played then, so that one which fails can be made as short as it gets.
+"""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
-from lbprovider.election.guards import ALL, Guards
-from lbprovider.election.segment import grown
-from tests.sim.world import MS, SECOND, Net, World
+import msgspec
 
-ADDRESSES: Final = (bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2)), bytes.fromhex("20010db8000000000000000000000005"))
-SPAN: Final = 6 * SECOND
-QUIET: Final = 5 * SECOND
+from lbprovider.election.guards import ALL, Guards
+from tests.sim.outlook import Outlook
+from tests.sim.script import ADDRESSES, NAMES, Action, Script, span
+from tests.sim.verbs import VERBS
+from tests.sim.world import MS, SECOND, Net, Violation, World
+
+QUIET: Final = 8 * SECOND
 """After the faults end: everything must have an owner again, Segment changes and restarts included."""
+LEASE: Final = 200 * MS
+GONE: Final = SECOND
+"""Leases are written more often here than in life, and count as still for sooner: rounds are short."""
+
+
+class Unowned(AssertionError):
+    """Long after all faults have ended nobody answers for an address."""
 
 
 @dataclass
-class Tally:
-    """What a campaign went through."""
+class Played:
+    """What a round came to."""
 
     events: int = 0
-    rounds: int = 0
-    unowned: list[int] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def play(seed: int, guards: Guards = ALL, *, nodes: int | None = None) -> World:
-    """One round: a LAN of 1 to 5 nodes, six seconds of faults, then quiet."""
-    world = build(seed, guards, nodes=nodes)
+def play(script: Script, guards: Guards = ALL) -> Played:
+    """Plays a round, ends all faults, and waits.
+
+    Raises:
+        Violation: two owners.
+        Unowned: none in the end.
+    """
+    world, outlook = _build(script, guards)
     world.start()
-    actions = [action for action, weight in _ACTIONS for _ in range(weight)]
-    while world.now < SPAN:
-        world.run(world.random.randrange(1, 180 * MS))
-        world.random.choice(actions)(world)
-    return world
+    for action in script.actions:
+        world.at(int(action.at * MS), partial(_do, world, outlook, action))
+    world.run(span(script))
+    _calm(world, outlook)
+    unowned = [
+        address for address, ranking in world.wishes.items() if _possible(world, ranking) and not world.owners(address)
+    ]
+    if unowned:
+        raise Unowned(f"seed {script.seed}: nobody answers for {unowned}\n{world.trace()}")
+    return Played(world.events, world.counts)
 
 
-def calm(world: World) -> list[bytes]:
-    """Ends all faults and waits; the addresses that then have no owner though somebody could be one."""
+def fails(script: Script, guards: Guards = ALL) -> str:
+    """How the round fails, with its trace; empty where it doesn't."""
+    try:
+        play(script, guards)
+    except AssertionError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def shortest(script: Script, failing: Callable[[Script], bool]) -> Script:
+    """The script without whatever it fails without, action by action (ddmin), then with a quieter LAN."""
+    actions: Sequence[Action] = script.actions
+    pieces = 2
+    while actions:
+        size = -(-len(actions) // pieces)
+        for start in range(0, len(actions), size):
+            fewer = (*actions[:start], *actions[start + size :])
+            if failing(msgspec.structs.replace(script, actions=fewer)):
+                actions, pieces = fewer, max(2, pieces - 1)
+                break
+        else:
+            if size == 1:
+                break
+            pieces = min(len(actions), 2 * pieces)
+    script = msgspec.structs.replace(script, actions=tuple(actions))
+    for quieter in _QUIETER:
+        plain = msgspec.structs.replace(script, setup=msgspec.structs.replace(script.setup, **quieter))
+        if plain != script and failing(plain):
+            script = plain
+    return script
+
+
+_QUIETER: Final[tuple[dict[str, object], ...]] = (
+    {"loss": 0.0}, {"duplicates": 0.0}, {"late": 0.0}, {"drift": 0}, {"timers": 0}, {"fsync": None}, {"watch": 50},
+    {"period": 50}, {"last_resort": False},
+)  # fmt: skip
+
+
+def report(script: Script, guards: Guards = ALL) -> str:
+    """What to print of a script that fails: the shortest one that fails as it does, its trace, and the line to keep."""
+    how = fails(script, guards)
+    kind = how.partition(":")[0]
+    least = shortest(script, lambda one: fails(one, guards).partition(":")[0] == kind)
+    return "\n".join((
+        f"seed {script.seed}, {script.setup.nodes} nodes: {how.splitlines()[0]}",
+        f"the shortest script that fails like this ({len(least.actions)} of {len(script.actions)} actions):",
+        str(least), "", fails(least, guards), "",
+        "add this line to tests/sim/regressions.jsonl, with the reason in why:", least.line(),
+    ))  # fmt: skip
+
+
+def _build(script: Script, guards: Guards) -> tuple[World, Outlook]:
+    setup = script.setup
+    used = NAMES[: setup.nodes]
+    net = Net(
+        loss=setup.loss,
+        duplicates=setup.duplicates,
+        late=setup.late,
+        watch=(5 * MS, setup.watch * MS),
+        timers=setup.timers * MS,
+        fsync=None if setup.fsync is None else (setup.fsync[0] * MS, setup.fsync[1] * MS),
+        torn=0.5,
+    )
+    world = World(
+        used, seed=script.seed, guards=guards, members=used[: setup.members], drift=setup.drift, net=net,
+        period=setup.period * MS,
+    )  # fmt: skip
+    world.wishes.update(zip(ADDRESSES, setup.rankings, strict=False))
+    return world, Outlook(world, blind=set(), lease=LEASE, gone=GONE if setup.last_resort else None)
+
+
+def _do(world: World, outlook: Outlook, action: Action) -> None:
+    VERBS[action.verb](world, outlook, *action.args)
+
+
+def _calm(world: World, outlook: Outlook) -> None:
+    """Ends all faults. Who was cut from the API server reads what it missed."""
     world.heal()
     world.no_api.clear()
-    world.net = Net(fsync=None if world.net.fsync is None else (MS, 20 * MS))
+    outlook.blind, outlook.over = set(), True
+    world.net = replace(world.net, loss=0, duplicates=0, late=0, timers=0, watch=(5 * MS, 50 * MS))
+    if world.net.fsync is not None:
+        world.net = replace(world.net, fsync=(MS, 20 * MS))
+    world.run(100 * MS)
     for name, node in world.nodes.items():
         if node.member is None:
             world.start(name)
         elif node.paused:
             world.resume(name)
+        world.undrain(name)
+        world.candidate(name, usable=True)
         world.inform(name)
         world.adopt(name, world.segment, quorum=True)
     world.run(QUIET)
-    return [
-        address for address, ranking in world.wishes.items() if _possible(world, ranking) and not world.owners(address)
-    ]
-
-
-def build(seed: int, guards: Guards, *, nodes: int | None) -> World:
-    chance = random.Random(seed)  # noqa: S311  (a simulation)
-    names = ("a", "b", "c", "d", "e")
-    count = nodes or chance.randint(1, len(names))
-    used = names[:count]
-    members = used if chance.random() < 0.6 else used[: chance.randint(1, count)]
-    net = Net(
-        loss=chance.choice((0, 0, 0.02, 0.1, 0.3)),
-        duplicates=chance.choice((0, 0.05)),
-        late=chance.choice((0, 0, 0.02, 0.1)),
-        watch=(5 * MS, chance.choice((50, 500, 3000)) * MS),
-        timers=chance.choice((0, 1, 20)) * MS,
-        fsync=chance.choice((None, (MS, 30 * MS), (50 * MS, 2 * SECOND))),
-        torn=0.5,
-    )
-    world = World(
-        used,
-        seed=seed,
-        guards=guards,
-        members=members,
-        drift=chance.choice((0, 9_000)),
-        net=net,
-        period=chance.choice((50, 50, 50, 100)) * MS,
-    )
-    for address in ADDRESSES[: world.random.randint(1, 3)]:
-        world.wishes[address] = tuple(world.random.sample(used, world.random.randint(min(2, count), count)))
-    return world
 
 
 def _possible(world: World, ranking: tuple[str, ...]) -> bool:
-    """Whether a node that may own the address is a member that doesn't drain; and more than half of all are up."""
-    return any(node in world.segment.in_force.members and not _draining(world, node) for node in ranking)
+    """Whether a node that may own the address is a member."""
+    return any(node in world.segment.in_force.members for node in ranking)
 
 
-def _draining(world: World, name: str) -> bool:
-    member = world.nodes[name].member
-    return member is not None and member._draining
-
-
-def _cut_one_way(world: World) -> None:
-    if len(world.nodes) > 1:
-        one, other = world.random.sample(tuple(world.nodes), 2)
-        world.cut((one, other))
-
-
-def _isolate(world: World) -> None:
-    names = tuple(world.nodes)
-    world.isolate(*world.random.sample(names, world.random.randint(1, max(1, len(names) // 2))))
-
-
-def _heal(world: World) -> None:
-    world.heal()
-
-
-def _pause(world: World) -> None:
-    name = _pick(world)
-    world.pause(name)
-    world.at(world.now + world.random.randrange(20 * MS, 900 * MS), lambda: _resume(world, name))
-
-
-def _resume(world: World, name: str) -> None:
-    if world.nodes[name].paused:
-        world.resume(name)
-
-
-def _crash(world: World) -> None:
-    name = _pick(world)
-    if world.nodes[name].member is not None:
-        world.crash(name)
-        world.at(world.now + world.random.randrange(900 * MS), lambda: _restart(world, name))
-
-
-def _restart(world: World, name: str) -> None:
-    if world.nodes[name].member is None:
-        rebooted = world.random.random() < 0.3
-        # Now and then one that could reach the API server starts from its snapshot: C7 can't tell for sure.
-        down = name in world.no_api or world.random.random() < 0.5
-        world.start(name, reboot=rebooted, snapshot=down and world.nodes[name].disk.file is not None)
-
-
-def _lose_disk(world: World) -> None:
-    if world.net.fsync is not None:
-        world.lose_disk(_pick(world), world.random.randrange(1500 * MS))
-
-
-def _stale_restart(world: World) -> None:
-    """Restarts, and sees an old version from a cache before the quorum read."""
-    name = _pick(world)
-    if world.nodes[name].member is not None:
-        world.crash(name)
-        world.start(name, read=world.random.choice(world.history), quorum=False)
-        world.at(world.now + world.random.randrange(1500 * MS), lambda: _read(world, name))
-
-
-def _read(world: World, name: str) -> None:
-    world.adopt(name, world.segment, quorum=True)
-
-
-def _drain(world: World) -> None:
-    world.drain(_pick(world))
-
-
-def _members(world: World) -> None:
-    """Rule 16, with any target: safe for all of them."""
-    if len(world.segment.lists) == 1:
-        target = world.random.sample(tuple(world.nodes), world.random.randint(1, len(world.nodes)))
-        period = world.random.choice((50, 50, 100)) * MS
-        world.write(grown(world.segment, target, period))
-
-
-def _api_cut(world: World) -> None:
-    world.no_api.add(_pick(world))
-
-
-def _api_heal(world: World) -> None:
-    world.no_api.clear()
-
-
-def _wish(world: World) -> None:
-    address = world.random.choice(tuple(world.wishes))
-    ranking = tuple(world.random.sample(tuple(world.nodes), world.random.randint(1, len(world.nodes))))
-    some = [name for name in world.nodes if world.random.random() < 0.8]
-    world.wish(address, *ranking, only=some)
-    world.at(world.now + world.random.randrange(500 * MS), lambda: world.wish(address, *world.wishes[address]))
-
-
-def _pick(world: World) -> str:
-    return world.random.choice(tuple(world.nodes))
-
-
-_ACTIONS: Final[tuple[tuple[Callable[[World], None], int], ...]] = (
-    (_cut_one_way, 6),
-    (_isolate, 4),
-    (_heal, 6),
-    (_pause, 4),
-    (_crash, 2),
-    (_stale_restart, 1),
-    (_drain, 1),
-    (_members, 3),
-    (_api_cut, 1),
-    (_api_heal, 1),
-    (_wish, 4),
-    (_lose_disk, 1),
-)
+__all__ = ["Played", "Unowned", "Violation", "fails", "play", "report", "shortest"]

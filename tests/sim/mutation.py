@@ -88,13 +88,14 @@ def _edit(where: str, old: str, new: str, patch: pytest.MonkeyPatch) -> None:
     *owner, name = path.split(".")
     holder = getattr(module, owner[0]) if owner else module
     original = vars(holder)[name]
-    source = textwrap.dedent(inspect.getsource(original.fget if isinstance(original, property) else original))
+    code: Any = original.fget if isinstance(original, property) else original
+    source = textwrap.dedent(inspect.getsource(code))
     if source.count(old) != 1:
         raise Stale(f"{where} has {old!r} {source.count(old)} times:\n{source}")
     made: dict[str, Any] = {}
     # This module's own future, annotations as text, holds for what it compiles.
-    code = compile(source.replace(old, new), f"<mutated {where}>", "exec")
-    exec(code, vars(module), made)  # noqa: S102  (our own code, changed in one place)
+    changed = compile(source.replace(old, new), f"<mutated {where}>", "exec")
+    exec(changed, vars(module), made)  # noqa: S102  (our own code, changed in one place)
     if owner:
         patch.setattr(holder, name, made[name])
     else:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from lbprovider.election.member import Member
+from lbprovider.wire.heartbeat import Heartbeat
 from tests.sim.disk import Disk
 
 
@@ -17,6 +18,7 @@ class Ghost:
     address: bytes
     until: int
     successor: str
+    version: int
 
 
 class Node:
@@ -33,6 +35,15 @@ class Node:
         self.wake_at = 0
         self.life = 0
         self.disk = Disk()
+        self.newest: Heartbeat | None = None
+        self.seen: tuple[object, ...] = (None, False, 0, 0)
+        self.ver = 0
+        self.claims: dict[bytes, tuple[bool, bool]] = {}
+        self.lives: dict[str, int] = {}
+
+    def reborn(self) -> None:
+        """What is counted of a life begins anew."""
+        self.seen, self.ver, self.claims, self.lives = (None, False, 0, 0), 0, {}, {}
 
     def local(self, real: int) -> int:
         """This machine's CLOCK_BOOTTIME; ``rate`` is in parts per million."""

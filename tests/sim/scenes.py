@@ -27,7 +27,7 @@ def old_datagrams_do_not_count(guards: Guards = ALL) -> None:
     world.crash("a")
     for _ in range(20):
         world.run(50 * MS)
-        world.hand("b", beats[0])
+        world.replay("b", beats[0])
     assert "a" not in world.hears("b")
 
 
@@ -37,7 +37,7 @@ def former_lives_do_not_count(guards: Guards = ALL) -> None:
     world.crash("a")
     world.start("a")
     world.run(400 * MS)
-    world.hand("b", beats[-1])
+    world.replay("b", beats[-1])
     peer = world.member("b")._peers.get("a")
     assert peer is not None
     assert peer.incarnation == 2
@@ -61,8 +61,13 @@ def watches_are_adopted_at_once(guards: Guards = ALL) -> None:
 
 
 def grants_are_judged_when_a_promise_lapses(guards: Guards = ALL) -> None:
-    """c hears a for longer than b does: what b asks for is granted the moment that c gives a up."""
-    world = started("abc", guards)
+    """c hears a for longer than b does: what b asks for is granted the moment that c gives a up, with nothing heard."""
+    world = scene("abc", guards)
+    world.start("a", "c")
+    world.run(20 * MS)
+    world.start("b")
+    world.run(281 * MS)
+    assert world.owners(X) == {"a"}
     world.cut(("a", "b"))
     world.run(60 * MS)
     world.crash("a")
@@ -267,7 +272,7 @@ def who_lags_never_asks(guards: Guards = ALL) -> None:
     """b says that it has newer claims than a knows: one of them may be for X."""
     world = started("abc", guards)
     beat = world.record("b", "a", 100 * MS)[-1]
-    world.hand("a", replace(beat, sent=beat.sent + 1, ver=beat.ver + 1, changes=None, echo=None))
+    world.replay("a", replace(beat, sent=beat.sent + 1, ver=beat.ver + 1, changes=None, echo=None))
     world.wish(Y, "a", only="a")
     assert Y not in world.member("a").claims
     world.run(300 * MS)
@@ -388,3 +393,15 @@ def two_lists_ask_for_a_quorum_of_each(guards: Guards = ALL) -> None:
     world.adopt("a", grown(world.segment, "abcd", 50 * MS))
     world.run(300 * MS)
     assert world.owners(X) == set()
+
+
+def who_goes_leaves_the_dead_off(guards: Guards = ALL) -> None:
+    """a goes while c is dead: with c on the list beside b, b would need the witness."""
+    world = started("abc", guards)
+    world.crash("c")
+    world.run(300 * MS)
+    world.drain("a")
+    world.run(100 * MS)
+    world.leave("a")
+    world.run(10 * MS)
+    assert world.segment.in_force.members == ("b",)

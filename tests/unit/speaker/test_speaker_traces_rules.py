@@ -11,12 +11,13 @@ from tests.unit.speaker.test_speaker_restoring import cut_api, heal_api
 
 
 def test_a_recorded_datagram_moves_no_peer() -> None:
+    """Nor does the newest of all, sent again by somebody else: its peer's answers would go there."""
     world = World()
     one, two = world.join("n1", "n2")
     ports = two._upstairs
     assert isinstance(ports, Ports)
-    for recorded in ports.payloads[-3:-1]:
-        one._received(recorded, "192.0.2.66")
+    for recorded in ports.payloads[-3:]:
+        one._received([(recorded, "192.0.2.66")])
         assert one._peers._addresses["n2"] == "192.0.2.2"
 
 
