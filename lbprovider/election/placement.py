@@ -240,8 +240,6 @@ def view(
     registration: Registration | None,
     segment: str,
     advertisements: Sequence[L2AdvertisementSpec],
-    *,
-    heed_exclude_label: bool = True,
 ) -> NodeView:
     """The node, seen from an address.
 
@@ -249,8 +247,7 @@ def view(
         node: the Node.
         registration: what its speaker registered; None if none has.
         segment: the LAN that the address is announced on.
-        advertisements: those that are for the address (``applying``).
-        heed_exclude_label: False where the admin chose to ignore it.
+        advertisements: those that are for the address (``applying``, ``among``).
     """
     labels = node.metadata.labels
     selecting = [
@@ -265,7 +262,7 @@ def view(
         name=node.metadata.name,
         ready=node.condition("Ready") == "True",
         draining=names.DRAIN_ANNOTATION in node.metadata.annotations,
-        excluded=heed_exclude_label and not ignored and names.EXCLUDE_NODE_LABEL in labels,
+        excluded=not ignored and names.EXCLUDE_NODE_LABEL in labels,
         to_be_deleted=any(taint.key == names.TO_BE_DELETED_TAINT for taint in node.spec.taints),
         network_unavailable=node.condition("NetworkUnavailable") == "True",
         advertised=bool(advertisements),

@@ -50,7 +50,7 @@ class Backing:
 
     def replaced(self, objects: Sequence[Service], unreadable: Sequence[Unreadable]) -> None:
         """See ``kube.ports.Sink``."""
-        there = {one.key for one in (*objects, *unreadable)}
+        there = {one.key for one in objects} | {one.key for one in unreadable}
         for key in [key for key in self._known if key not in there]:
             self._gone(key)
         for one in objects:

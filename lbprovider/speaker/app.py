@@ -158,7 +158,6 @@ class Speaker:
             stale=self._stale,
             registered=self._registered,
             renewed=self._witnesses.renewed,
-            heed_exclude_label=not settings.ignore_exclude_label,
         )
         self._known = Knowledge(
             api,

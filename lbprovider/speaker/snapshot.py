@@ -169,7 +169,9 @@ def _reachable(speaker: Speaker) -> Speaker:
     attachments = tuple(
         msgspec.structs.replace(one, hears=(), version=0, lists=()) for one in speaker.registration.attachments
     )
-    return Speaker(node=speaker.node, registration=Registration(speaker.registration.incarnation, attachments))
+    return Speaker(
+        node=speaker.node, registration=msgspec.structs.replace(speaker.registration, attachments=attachments)
+    )
 
 
 def read(file: BinaryIO) -> Snapshot:

@@ -75,7 +75,6 @@ class View:
         stale: told that there is something for ``work``; often, so it should only set a timer.
         registered: told of each change in what a speaker registers.
         renewed: told of each Lease that comes, and what is another at each renewal; empty: the Lease is gone.
-        heed_exclude_label: False where the admin chose to ignore it.
 
     ``nodes``, ``leases``, ``advertisements``, ``allocations`` and ``endpoints`` are what reflectors feed.
     """
@@ -86,12 +85,10 @@ class View:
         stale: Callable[[], None],
         registered: Registered,
         renewed: Callable[[str, str], None],
-        heed_exclude_label: bool = True,
     ) -> None:
         self._stale = stale
         self._registered = registered
         self._renewed = renewed
-        self._heed_exclude_label = heed_exclude_label
         self._nodes: dict[str, Node] = {}
         self._annotations: dict[str, str] = {}
         self._registrations: dict[str, Registration] = {}
@@ -277,7 +274,6 @@ class View:
                 self._registrations.get(name),
                 kind.segment,
                 advertisements,
-                heed_exclude_label=self._heed_exclude_label,
             )
             for name, node in sorted(self._nodes.items())
         ) + tuple(

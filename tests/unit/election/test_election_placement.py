@@ -88,7 +88,15 @@ ANY = L2AdvertisementSpec()
             Reason.NODE_NOT_SELECTED,
         ),
         (view(node(labels={names.EXCLUDE_NODE_LABEL: ""}), attached(), LAN, [ANY]), Reason.NODE_EXCLUDED),
-        (view(node(labels={names.EXCLUDE_NODE_LABEL: ""}), attached(), LAN, [ANY], heed_exclude_label=False), None),
+        (
+            view(
+                node(labels={names.EXCLUDE_NODE_LABEL: ""}),
+                msgspec.structs.replace(attached(), ignores_exclude_label=True),
+                LAN,
+                [ANY],
+            ),
+            None,
+        ),
         (view(node(taints=(names.TO_BE_DELETED_TAINT,)), attached(), LAN, [ANY]), Reason.NODE_TO_BE_DELETED),
         (view(node(taints=("node.kubernetes.io/unschedulable",)), attached(), LAN, [ANY]), None),
         (view(node(NetworkUnavailable="True"), attached(), LAN, [ANY]), Reason.NODE_NETWORK_UNAVAILABLE),
@@ -237,10 +245,9 @@ def slice_of(*endpoints: tuple[str | None, bool | None, bool | None]) -> Endpoin
 )
 def test_which_endpoints_can_serve(endpoint: tuple[bool | None, bool | None], serves: str) -> None:
     known = of_slice(slice_of(("a", *endpoint)))
-    assert (known.ready, known.leaving) == (
-        {"a"} if serves == "ready" else set(),
-        {"a"} if serves == "leaving" else set(),
-    )
+    assert {"ready": known.ready, "leaving": known.leaving} == {
+        which: {"a"} if which == serves else set() for which in ("ready", "leaving")
+    }
     assert bool(known) is bool(serves)
 
 

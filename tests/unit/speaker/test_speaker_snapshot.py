@@ -54,6 +54,7 @@ speakers = st.builds(
     registration=st.builds(
         Registration,
         incarnation=numbers,
+        ignores_exclude_label=st.booleans(),
         attachments=st.lists(
             st.builds(Attachment, segment=words, interface=words, address=words, mac=words, default_route=st.booleans())
         ).map(tuple),
