@@ -14,8 +14,9 @@ from typing import Final
 
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation
+from lbprovider.api.conditions import ANNOUNCED
 from lbprovider.api.core import Node
-from lbprovider.api.meta import Object
+from lbprovider.api.meta import Condition, Object
 from lbprovider.api.resources import ALLOCATIONS, LEASES, NODES
 from lbprovider.errors import NotFound, UserError
 from lbprovider.kube.access import from_kubeconfig
@@ -53,7 +54,7 @@ async def drain(api: Api, node: str, namespace: str, *, within: float | None, sa
 
     Raises:
         ClusterError: no such Node, no speaker on it, or a permission is missing: nothing was changed then.
-        UserError: the node still leads something after that time; it stays drained.
+        UserError: the node still leads something after that time, or nobody else may; it stays drained.
     """
     await _node(api, node)
     await _check_speaker(api, node, namespace)
@@ -63,6 +64,11 @@ async def drain(api: Api, node: str, namespace: str, *, within: float | None, sa
     say(f"node {node} drains: it leads {_count(moves.left)}")
     if within is not None:
         await _until_empty(api, moves, within)
+        if moves.unserved:
+            raise UserError(
+                f"nobody answers for {_count(moves.left)} any more ({_named(moves.left)}): "
+                f"{next(iter(moves.unserved.values()))}; node {node} stays drained until `lbprovider undrain {node}`"
+            )
         say(f"node {node} leads nothing, and takes nothing until `lbprovider undrain {node}`")
 
 
@@ -130,12 +136,14 @@ class _Moves:
 
     Attributes:
         left: the addresses that it leads still, by the names of their IPAllocations.
-        empty: set while there is none, once somebody has told.
+        unserved: of these, why nobody answers for them.
+        empty: set while there is none but such, once somebody has told.
     """
 
     def __init__(self, node: str, say: Say) -> None:
         self.node = node
         self.left: dict[str, str] = {}
+        self.unserved: dict[str, str] = {}
         self.empty = asyncio.Event()
         self._say = say
 
@@ -160,23 +168,31 @@ class _Moves:
 
     def _put(self, one: IPAllocation) -> None:
         name, leader = one.metadata.name, one.status.leader
+        self.unserved.pop(name, None)
         if not one.spec.services:  # nobody announces it: it cools down, under the name of its last leader
             self._gone(name)
         elif leader == self.node:
             self.left[name] = one.spec.address
+            for each in filter(_says_nobody, one.status.conditions):
+                self.unserved[name] = each.message
         elif self.left.pop(name, ""):
             self._say(f"{one.spec.address}: {self.node} -> {leader}")
 
     def _gone(self, name: str) -> None:
+        self.unserved.pop(name, None)
         address = self.left.pop(name, "")
         if address:
             self._say(f"{address}: no Service has it any more")
 
     def _look(self) -> None:
-        if self.left:
-            self.empty.clear()
-        else:
+        if self.left.keys() == self.unserved.keys():
             self.empty.set()
+        else:
+            self.empty.clear()
+
+
+def _says_nobody(condition: Condition) -> bool:
+    return condition.type == ANNOUNCED and condition.status == "False"
 
 
 def _count(left: Collection[str]) -> str:

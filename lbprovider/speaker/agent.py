@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
-from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from lbprovider import telemetry
-from lbprovider.api import conditions, names
+from lbprovider.api import names
 from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import SegmentSpec
 from lbprovider.election.outcome import Lost, ProposeSwap, Won
@@ -23,6 +21,7 @@ from lbprovider.election.segment import NS_PER_MS, Segment, from_object, with_li
 from lbprovider.errors import HostError
 from lbprovider.net.links import Link, lan_links
 from lbprovider.speaker.attachments import Seen, assign, attachments, place_on, silent
+from lbprovider.speaker.chronicle import Chronicle
 from lbprovider.speaker.keeper import Keeper
 from lbprovider.speaker.lan import Identity, Lan
 from lbprovider.speaker.leaving import is_drained
@@ -41,23 +40,7 @@ PORTION: Final = 200
 """Addresses ranked in one step of the loop: some 5 ms."""
 PACE: Final = 20 * NS_PER_MS
 """Between two steps of ranking: what changes meanwhile reaches a Member at once, as one wish."""
-LOGGED: Final = 10
-"""Addresses that one log line names."""
-
 log = structlog.get_logger(__name__)
-
-
-_CONFLICTS: Final = MappingProxyType({
-    ConflictKind.PROBE: (
-        conditions.PROBE_ANSWERED,
-        "is not announced: {host} on {lan} has it already; take it away from that host, or out of the pool",
-    ),
-    ConflictKind.FOREIGN: (
-        conditions.FOREIGN_ANNOUNCEMENT,
-        "is claimed by {host} on {lan} too, so that some clients send there; take it away from that host",
-    ),
-})  # fmt: skip
-"""The reason of the condition, and the sentence behind the address."""
 
 
 class Agent:
@@ -102,7 +85,7 @@ class Agent:
         self._excluded = excluded
         self._segments = segments
         self._view = view
-        self._reporter = reporter
+        self._chronicle = Chronicle(reporter)
         self._keeper = keeper
         self._restored = restored
         self._register = register
@@ -257,32 +240,11 @@ class Agent:
     # ---- what happens on the LANs (Upstairs)
 
     def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
-        for change in changes:
-            address = ip_address(change.address)
-            kind = "Won" if isinstance(change, Won) else "Lost"
-            telemetry.LEADER_CHANGES.labels(change=kind, reason=change.reason.value).inc()
-            if isinstance(change, Won):
-                self._report(lan, address, change)
-            else:
-                self._reporter.lost(names.object_name(address))
+        self._chronicle.changed(lan, changes)
         if self.owned:
             self.idle.clear()
         else:
             self.idle.set()
-        _log_changes(lan, changes)
-
-    def _report(self, lan: Lan, address: names.IPAddress, change: Won) -> None:
-        if lan.link is None:
-            return
-        self._reporter.won(
-            names.object_name(address),
-            change,
-            segment=lan.name,
-            interface=lan.link.name,
-            mac=lan.presence.shown(change.address)[0].hex(":"),
-            heard=change.predecessor in lan.hears,
-            owned=lambda: lan.owns(change.address),
-        )
 
     def seen(self, lan: Lan) -> None:
         log.info("hears", segment=lan.name, peers=lan.hears)
@@ -302,13 +264,10 @@ class Agent:
             self.failed.set_exception(error)
 
     def conflict(self, lan: Lan, address: bytes, mac: bytes, kind: ConflictKind) -> None:
-        name, host = names.object_name(ip_address(address)), mac.hex(":")
-        reason, what = _CONFLICTS[kind]
-        message = f"{ip_address(address)} {what.format(host=host, lan=lan.name)}"
-        self._reporter.conflict(name, reason, host, message, owned=lambda: lan.owns(address))
+        self._chronicle.conflict(lan, address, mac, kind)
 
     def conflict_over(self, lan: Lan, address: bytes) -> None:
-        self._reporter.conflict_over(names.object_name(ip_address(address)), owned=lambda: lan.owns(address))
+        self._chronicle.conflict_over(lan, address)
 
     def swap(self, lan: Lan, swap: ProposeSwap) -> None:
         self._swapping.swap(lan, swap)
@@ -385,16 +344,6 @@ class Agent:
         for lan in self._lans.values():
             lan.close()
         self._swapping.close()
-
-
-def _log_changes(lan: Lan, changes: Sequence[Won | Lost]) -> None:
-    """One line for each kind and reason: a thousand addresses may move at once, and the loop has other things to do."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
-    for change in changes:
-        event = "won addresses" if isinstance(change, Won) else "lost addresses"
-        by_reason.setdefault((event, change.reason.value), []).append(str(ip_address(change.address)))
-    for (event, reason), addresses in by_reason.items():
-        log.info(event, segment=lan.name, reason=reason, count=len(addresses), addresses=addresses[:LOGGED])
 
 
 def _seen(lan: Lan) -> Seen:

@@ -32,6 +32,7 @@ class Move(StrEnum):
     ENDPOINT_GONE = "EndpointGone"
     NOT_ELIGIBLE = "NotEligible"
     REBALANCE = "Rebalance"
+    RETURNED = "Returned"
 
 
 MEANING: Final[Mapping[Move, str]] = MappingProxyType(
@@ -48,6 +49,7 @@ MEANING: Final[Mapping[Move, str]] = MappingProxyType(
         Move.ENDPOINT_GONE: "{node} has no endpoint of the Service any more that can serve",
         Move.NOT_ELIGIBLE: "{node} may not announce it any more ({why})",
         Move.REBALANCE: "{node} was asked to hand it over",
+        Move.RETURNED: "{node} stood in while this speaker started anew",
     }
 )
 
@@ -65,6 +67,7 @@ class Predecessor:
         ready: that Node is Ready.
         attached: its speaker registers that it is on this LAN.
         why_not: why it may not announce this address (a reason of ``election.placement``); empty where it may.
+        stood_in: it answered with this node's hardware address, in its place.
     """
 
     heard: bool = False
@@ -72,6 +75,7 @@ class Predecessor:
     ready: bool = True
     attached: bool = True
     why_not: str = ""
+    stood_in: bool = False
 
 
 _BASE: Final[Mapping[Cause, Move]] = MappingProxyType(
@@ -99,6 +103,7 @@ _REFINED: Final[tuple[tuple[Cause, Move, Callable[[Predecessor], bool]], ...]] =
         Move.ENDPOINT_GONE,
         lambda node: node.why_not in (Reason.NO_LOCAL_ENDPOINT, Reason.NO_ENDPOINTS),
     ),
+    (Cause.MOVED, Move.RETURNED, lambda node: node.stood_in),
     # It may take no addresses because its link went, and hands over what it has by the other.
     (Cause.NOT_ELIGIBLE, Move.LINK_DOWN, lambda node: not node.attached),
 )

@@ -76,18 +76,23 @@ class Tells(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
-    """That an address is ours. ``since`` is RFC 3339; ``story`` says how it was won."""
+    """That an address is ours. ``since`` is RFC 3339; ``story`` says how it was won.
+
+    ``instead_of`` is the node that this one stands in for with the address, and whose hardware address ``mac`` is.
+    """
 
     leader: str
     interface: str
     mac: str
     since: str
     story: Story
+    instead_of: str = ""
 
     @property
     def message(self) -> str:
         """One sentence."""
-        return f"{self.leader} answers on {self.interface} with {self.mac}: {self.story.sentence}"
+        place = f" in the place of {self.instead_of}, which goes on forwarding," if self.instead_of else ""
+        return f"{self.leader} answers on {self.interface}{place} with {self.mac}: {self.story.sentence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ class Reporter:
         mac: str,
         heard: bool,
         owned: Callable[[], bool],
+        instead_of: str = "",
     ) -> None:
         """The address of an IPAllocation is ours, and announced.
 
@@ -162,13 +168,16 @@ class Reporter:
             mac: that it is announced with, as ``02:00:00:00:00:01``.
             heard: whether the node that had it before is heard at this moment.
             owned: whether it is still ours at this moment; asked before each try.
+            instead_of: the node that has ``mac``, and that this one stands in for; empty: it is our own.
         """
-        told = story(self._node, change, self._before(name, change.predecessor, segment, heard=heard))
+        told = story(self._node, change, self._before(name, change.predecessor, segment, mac, heard=heard))
         telemetry.MOVES.labels(cause=told.move.value).inc()
         if told.outage is not None:
             telemetry.OUTAGE.observe(told.outage / _NS)
         since = rfc3339(self._wall())
-        what = Leadership(leader=self._node, interface=interface, mac=mac, since=since, story=told)
+        what = Leadership(
+            leader=self._node, interface=interface, mac=mac, since=since, story=told, instead_of=instead_of
+        )
         self._clashes.pop(name, None)
         self._put(_Job(name, owned, leadership=what))
 
@@ -212,7 +221,8 @@ class Reporter:
             for _ in range(WRITERS):
                 writers.create_task(self._writer())
 
-    def _before(self, name: str, node: str, segment: str, *, heard: bool) -> Predecessor:
+    def _before(self, name: str, node: str, segment: str, mac: str, *, heard: bool) -> Predecessor:
+        allocation = self._known.allocation(name)
         there, speaker = self._known.node(node), self._known.registrations().get(node)
         why_not = self._known.placement(name).ineligible.get(node)
         return Predecessor(
@@ -221,6 +231,7 @@ class Reporter:
             ready=there is not None and there.condition("Ready") == "True",
             attached=speaker is not None and any(one.segment == segment for one in speaker.attachments),
             why_not="" if why_not is None else why_not.value,
+            stood_in=allocation is not None and (allocation.status.leader, allocation.status.mac) == (node, mac),
         )
 
     def _put(self, job: _Job) -> None:

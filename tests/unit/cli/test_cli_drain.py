@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, IPAllocationStatus, ServiceClaim
 from lbprovider.api.core import Lease, Node
-from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.meta import Condition, ObjectMeta
 from lbprovider.api.resources import ALLOCATIONS, LEASES, NODES
-from lbprovider.cli import draining
+from lbprovider.cli import drain, draining
 from lbprovider.cli.main import app
 from lbprovider.errors import ClusterError, Forbidden, NotFound, Unreachable, UsageError, UserError
 from tests.fakes import virtual_time
@@ -25,6 +25,12 @@ from tests.fakes.api_server import Call, FakeApi
 
 NAMESPACE = "lbprovider-system"
 runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(mocker: MockerFixture) -> None:
+    """Loggers would go on writing to what the runner lends them as stderr, after it is closed."""
+    mocker.patch.object(drain, "configure_logging")
 
 
 def cluster(**leaders: str) -> FakeApi:
@@ -132,6 +138,23 @@ def test_what_nobody_else_may_announce_is_named_and_the_node_stays_drained() -> 
     assert drained(api, "n1")
 
 
+def test_what_nobody_answers_for_any_more_is_said_at_once_with_the_reason() -> None:
+    api = cluster(_10="n1", _11="n1")
+    why = Condition(type="Announced", status="False", reason="NoEligibleNode", message="no node may: 2 Draining")
+
+    def unserved() -> None:
+        there = api.objects(ALLOCATIONS)["192.0.2.10"]
+        status = msgspec.structs.replace(there.status, conditions=(why,))
+        api.write(ALLOCATIONS, msgspec.structs.replace(there, status=status))
+
+    with pytest.raises(UserError) as raised:
+        run(api, "n1", unserved, lambda: lead(api, "192.0.2.11", "n2"), within=30)
+    assert str(raised.value) == (
+        "nobody answers for 1 address any more (192.0.2.10): no node may: 2 Draining; node n1 stays drained until "
+        "`lbprovider undrain n1`"
+    )
+
+
 def test_without_waiting_it_only_says_what_the_node_leads() -> None:
     api = cluster(_10="n1")
     assert run(api, "n1", within=None) == ["node n1 drains: it leads 1 address"]
@@ -213,7 +236,7 @@ def test_the_command_line_reaches_it(arguments: list[str], waits: float | None, 
     asked: list[tuple[str, str, float | None]] = []
     api, files = FakeApi(), list[Path | None]()
 
-    async def drain(_: object, node: str, namespace: str, *, within: float | None, say: object) -> None:
+    async def done(_: object, node: str, namespace: str, *, within: float | None, say: object) -> None:
         assert callable(say)
         asked.append((node, namespace, within))
 
@@ -221,7 +244,7 @@ def test_the_command_line_reaches_it(arguments: list[str], waits: float | None, 
         files.append(kubeconfig)
         await work(api)
 
-    mocker.patch.object(draining, "drain", drain)
+    mocker.patch.object(draining, "drain", done)
     mocker.patch.object(draining, "as_admin", as_admin)
     result = runner.invoke(app, ["drain", "--kubeconfig", "/some/file", *arguments])
     assert result.exit_code == 0, result.exception

@@ -60,6 +60,7 @@ def test_every_cause_has_its_story_whatever_else_is_known(cause: Cause) -> None:
         (Cause.NOT_ELIGIBLE, {"why_not": Reason.DRAINING}, Move.DRAIN),
         (Cause.NOT_ELIGIBLE, {"why_not": Reason.NODE_EXCLUDED}, Move.NOT_ELIGIBLE),
         (Cause.RESTARTING, {"attached": False, "ready": False}, Move.RESTART),
+        (Cause.MOVED, {"stood_in": True}, Move.RETURNED),
     ],
     ids=str,
 )

@@ -110,6 +110,7 @@ def test_a_rolling_update_is_not_seen_by_clients_at_all(count: int) -> None:
         assert set(bench.announced(since=announced)) <= {number(leader)}
         assert await client.ask() == number(leader)  # it has its own back
         await bench.until(lambda: bench.allocation().status.leader == leader)
+        assert bench.allocation().status.conditions[0].reason == "Returned"
 
     run(story)
 
@@ -152,6 +153,10 @@ def test_while_it_stands_in_the_frame_comes_from_its_own_port_and_nothing_is_ann
         status = bench.allocation().status
         assert status.leader != leader
         assert status.mac == number(leader).hex(":")
+        assert status.conditions[0].message == (
+            f"{status.leader} answers on eth0 in the place of {leader}, which goes on forwarding, with {status.mac}: "
+            f"the speaker of {leader} restarts, and handed it over before"
+        )
 
     run(story)
 
