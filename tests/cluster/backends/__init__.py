@@ -5,11 +5,15 @@
 get where they belong.
 """
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+LBPROVIDER: Final = Path(sys.executable).with_name("lbprovider")
+"""The program of this work tree, where pip puts it."""
 
 
 class Cluster(Protocol):
@@ -45,6 +49,10 @@ class Cluster(Protocol):
 
     def kubectl(self, *arguments: str) -> list[str]:
         """The command line of kubectl as the cluster's admin."""
+        ...
+
+    def lbprovider(self, *arguments: str) -> list[str]:
+        """The command line of this work tree's lbprovider as the cluster's admin."""
         ...
 
     def on_client(self, *argv: str) -> list[str]:

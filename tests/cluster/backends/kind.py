@@ -31,6 +31,7 @@ from typing import Final
 from examples.kind.cluster import ROOT, KindCluster, build
 from examples.kind.pool import NETWORK, free_range
 from examples.kind.programs import ProgramError, check, eventually, run
+from tests.cluster.backends import LBPROVIDER
 
 _ADDRESSES: Final = 32
 """How many a pool may hold."""
@@ -58,6 +59,7 @@ class KindNodes:
     nodes: Sequence[str]
     addresses: Sequence[IPv4Address]
     base: str
+    kubeconfig: Path
     client: IPv4Address = _CLIENT.ip
     audit: Path | None = None
 
@@ -67,6 +69,9 @@ class KindNodes:
 
     def kubectl(self, *arguments: str) -> list[str]:
         return self.cluster.command(*arguments)
+
+    def lbprovider(self, *arguments: str) -> list[str]:
+        return ["env", f"KUBECONFIG={self.kubeconfig}", str(LBPROVIDER), *arguments]
 
     def on_client(self, *argv: str) -> list[str]:
         return ["docker", "exec", "--interactive", _name(self.cluster, "client"), *argv]
@@ -97,7 +102,8 @@ def up(nodes: int, directory: Path) -> Iterator[KindNodes]:
         ProgramError: docker or kind is missing, or one of them failed.
     """
     check()
-    cluster = KindCluster(f"lbprovider-e2e-{secrets.token_hex(3)}", directory / "kubeconfig")
+    kubeconfig = directory / "kubeconfig"
+    cluster = KindCluster(f"lbprovider-e2e-{secrets.token_hex(3)}", kubeconfig)
     config = directory / "cluster.yaml"
     roles = ["control-plane", *["worker"] * (nodes - 1)]
     wanted = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{"role": role} for role in roles]}
@@ -107,7 +113,7 @@ def up(nodes: int, directory: Path) -> Iterator[KindNodes]:
         undo.callback(cluster.delete)
         cluster.create(config)
         undo.callback(_keep_logs, cluster, directory / "logs")
-        made = KindNodes(cluster, cluster.nodes(), free_range(count=_ADDRESSES), base)
+        made = KindNodes(cluster, cluster.nodes(), free_range(count=_ADDRESSES), base, kubeconfig)
         undo.callback(run, "docker", "rm", "--force", _name(cluster, "client"), _name(cluster, "router"))
         _lay_cable(made)
         for node in made.nodes:

@@ -95,20 +95,30 @@ class Web:
         """Move the servers of :data:`CLUSTER` to nodes that don't lead it, where there are any."""
         leader = self._provider.leader(self.addresses[CLUSTER])
         others = [node for node in self._servers() if node != leader] or list(self._cluster.nodes)
-        if set(self.backends("some")) != set(others[:_SOME]):
-            self._kubectl.apply(workloads.some("some", self._image, others[:_SOME]))
-            self._kubectl.rolled_out(workloads.NAMESPACE, "deployment/some")
-            eventually(
-                lambda: set(self.backends("some")) == set(others[:_SOME]), "the servers are where they should be"
-            )
+        self._serve_some(others[:_SOME])
 
-    def _servers(self) -> Sequence[str]:
-        """The nodes that may lead an address first: under policy Local one of those with a server has to."""
+    def spread(self) -> None:
+        """Move these servers so that two nodes have some, and each may take over a Service under Local."""
+        self._serve_some(self._servers()[:_SOME])
+
+    def _serve_some(self, nodes: Sequence[str]) -> None:
+        if set(self.backends("some")) != set(nodes):
+            self._kubectl.apply(workloads.some("some", self._image, nodes))
+            self._kubectl.rolled_out(workloads.NAMESPACE, "deployment/some")
+            eventually(lambda: set(self.backends("some")) == set(nodes), "the servers are where they should be")
+
+    def may_lead(self) -> Sequence[str]:
+        """The nodes that may lead an address, as far as their labels say."""
         nodes = self._kubectl.items("nodes")
         excluded = {
             each["metadata"]["name"] for each in nodes if EXCLUDE_NODE_LABEL in each["metadata"].get("labels", {})
         }
-        return sorted(self._cluster.nodes, key=lambda node: node in excluded)
+        return [node for node in self._cluster.nodes if node not in excluded]
+
+    def _servers(self) -> Sequence[str]:
+        """The nodes that may lead an address first: under policy Local one of those with a server has to."""
+        first = self.may_lead()
+        return sorted(self._cluster.nodes, key=lambda node: node not in first)
 
     # --- who serves, who asks
 

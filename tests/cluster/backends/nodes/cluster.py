@@ -12,6 +12,7 @@ from typing import Final
 
 from lbprovider.lab.lan import LAN4, OUTSIDE4, Lan
 from tests.cluster import images
+from tests.cluster.backends import LBPROVIDER
 from tests.cluster.backends.nodes import cgroups
 from tests.cluster.backends.nodes.configuration import PLUGINS
 from tests.cluster.backends.nodes.node import Node
@@ -91,8 +92,13 @@ class NodesCluster:
         self._each(lambda node: _load(node, built))
 
     def kubectl(self, *arguments: str) -> list[str]:
-        argv = ["env", f"KUBECONFIG={self._plane.kubeconfig}", str(self._plane.binaries.kubectl), *arguments]
-        return self._plane.lan.control.command(argv)
+        return self._as_admin(str(self._plane.binaries.kubectl), *arguments)
+
+    def lbprovider(self, *arguments: str) -> list[str]:
+        return self._as_admin(str(LBPROVIDER), *arguments)
+
+    def _as_admin(self, *argv: str) -> list[str]:
+        return self._plane.lan.control.command(["env", f"KUBECONFIG={self._plane.kubeconfig}", *argv])
 
     def on_client(self, *argv: str) -> list[str]:
         return self._outside.command(argv)
