@@ -18,7 +18,7 @@ from tests.e2e.rig.rights import ANY, Manifest, Right, granted
 
 ROOT: Final = Path(__file__).parents[3]
 NAMESPACE: Final = "lbprovider-system"
-OWN_GROUPS: Final = {"lbprovider.io", "", "coordination.k8s.io"}
+OWN_GROUPS: Final = {"lbprovider.io", "", "coordination.k8s.io", "discovery.k8s.io"}
 
 
 def load(folder: Path) -> list[Manifest]:
