@@ -149,6 +149,9 @@ class Lan:
         """Lay a cable from a namespace to a bridge; the port is called after both."""
         port = f"{bridge}-{label}"
         self.switch.add_veth(port, namespace, interface)
+        # A port that is taken off its bridge (``cut_cable``) would be an interface of the router, which has addresses.
+        self.switch.sysctl(f"ipv4/conf/{port}/arp_ignore", 8)
+        self.switch.sysctl(f"ipv6/conf/{port}/disable_ipv6", 1)
         self.switch.enslave(port, bridge)
 
     def _join_lan(self, namespace: Namespace, label: str, address4: IPv4Address, address6: IPv6Address) -> None:
