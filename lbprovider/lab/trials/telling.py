@@ -62,7 +62,8 @@ def _causes(result: Result) -> str:
 def _wrong(result: Result) -> Iterator[str]:
     """What was wrong, sample by sample."""
     for each in result.samples:
-        parts = [*([each.problem] if each.problem else []), *map(str, each.misses)]
+        told = each.problem.splitlines()  # a program's last words, say: the JSON has all of them
+        parts = [*dict.fromkeys([*told[:1], *told[-1:]]), *map(str, each.misses)]
         if each.void:
             parts.append("the prober was late by " + milliseconds(each.figures.late if each.figures else 0))
         if parts:
