@@ -67,7 +67,7 @@ class Bounds:
     def more(self, samples: Sequence[Sample]) -> bool:
         """Whether one more is taken of a trial; none in the place of void ones once the run is void whatever comes."""
         taken = sum(each.verdict is not Verdict.VOID for each in samples)
-        hopeless = self._void > verdicts.MOST_VOID * (self._wanted + self._void)
+        hopeless = verdicts.too_many(self._void, self._wanted + self._void)
         return taken < self._repeat and len(samples) < self._repeat + (0 if hopeless else AGAIN)
 
 

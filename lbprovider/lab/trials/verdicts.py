@@ -13,7 +13,7 @@ from lbprovider.lab.trials.figures import Figures
 from lbprovider.lab.trials.target import Target
 
 MOST_VOID: Final = 0.1
-"""More void samples than this, of all, and the run says nothing."""
+"""More void samples than this, of all, and the run says nothing; one alone is none too many."""
 AN_ADDRESS: Final = 1 * MS
 """What each further address may take to be announced: 1,000 within a second (DESIGN section 6)."""
 TOLD: Final = 100 * MS
@@ -143,4 +143,9 @@ def of_run(trials: Sequence[Verdict], samples: Sequence[Sample]) -> Verdict:
     if Verdict.FAILED in trials:
         return Verdict.FAILED
     void = sum(each.verdict is Verdict.VOID for each in samples)
-    return Verdict.VOID if Verdict.VOID in trials or void > MOST_VOID * len(samples) else Verdict.OK
+    return Verdict.VOID if Verdict.VOID in trials or too_many(void, len(samples)) else Verdict.OK
+
+
+def too_many(void: int, samples: int) -> bool:
+    """Whether so many void samples of so many void the run."""
+    return void > max(1, MOST_VOID * samples)

@@ -133,7 +133,9 @@ def test_the_worst_sample_counts() -> None:
 def test_more_than_a_tenth_of_void_samples_void_the_run_and_a_failure_stays_one() -> None:
     good, void = sample(GOOD), sample(LATE)
     assert of_run([Verdict.OK] * 9, [good] * 9 + [void]) is Verdict.OK
-    assert of_run([Verdict.OK] * 9, [good] * 8 + [void]) is Verdict.VOID
+    assert of_run([Verdict.OK], [void, good]) is Verdict.OK
+    assert of_run([Verdict.OK] * 18, [good] * 18 + [void] * 2) is Verdict.OK
+    assert of_run([Verdict.OK] * 17, [good] * 17 + [void] * 2) is Verdict.VOID
     assert of_run([Verdict.OK, Verdict.VOID], [good] * 99 + [void]) is Verdict.VOID
     assert of_run([Verdict.FAILED, Verdict.VOID], [good, void]) is Verdict.FAILED
 
