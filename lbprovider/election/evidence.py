@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,7 +109,7 @@ class Evidence:
             mine: until when my own vote counts.
             claims: mine.
         """
-        contested = frozenset().union(*(one.refused for one in self._echoed.values() if one.refused))
+        contested = self._contested()
         shared: dict[int, int] = {}
         for claim in claims:
             deadline = None if claim.address in contested else shared.get(claim.since)
@@ -120,6 +120,26 @@ class Evidence:
             if claim.successor and self._guards.r9_named:
                 deadline = min(deadline, claim.named_at + self.shortened(2 * segment.hold))
             claim.until, claim.epoch = deadline, self.epoch
+
+    def deadlines(self, segment: Segment, mine: int, claims: Collection[Claim], now: int) -> dict[bytes, int]:
+        """What ``refresh`` comes to, by address. Whatever has passed at ``now`` is only said to be in the past.
+
+        Claims that every voter knows whose promise is not over, that nobody refuses and that are not moving share one
+        deadline whatever their versions: as a rule these are all of them.
+        """
+        contested = self._contested()
+        known = min((one.kv for one in self._echoed.values() if one.expiry > now), default=0)
+        alike = [one for one in claims if one.since <= known and not one.successor and one.address not in contested]
+        deadline = self._deadline(segment, mine, alike[0]) if alike else NEVER
+        found = {one.address: deadline for one in alike}
+        if len(found) < len(claims):
+            others = [one for one in claims if one.address not in found]
+            self.refresh(segment, mine, others)
+            found |= {one.address: one.until for one in others}
+        return found
+
+    def _contested(self) -> frozenset[bytes]:
+        return frozenset().union(*(one.refused for one in self._echoed.values() if one.refused))
 
     def _deadline(self, segment: Segment, mine: int, claim: Claim | None) -> int:
         lists = segment.lists if self._guards.r9_every_list else segment.lists[-1:]

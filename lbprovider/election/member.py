@@ -230,8 +230,9 @@ class Member:
         if self._segment is None:
             return {}
         owned = [claim for claim in self._claims.values() if claim.owned]
-        self._evidence.refresh(self._segment, self._mine(self._segment, self._now), owned)
-        return {claim.address: max(0, claim.until) for claim in owned}
+        mine = self._mine(self._segment, self._now)
+        found = self._evidence.deadlines(self._segment, mine, owned, self._now)
+        return {address: max(0, until) for address, until in found.items()}
 
     @property
     def epoch(self) -> int:
