@@ -24,6 +24,8 @@ class Cluster(ControlPlane):
         with contextlib.ExitStack() as undo:
             super().__init__(binaries, undo.enter_context(Lan(size, directory)), directory, WITHOUT_KUBELETS)
             undo.callback(super().close)
+            self.proxies: dict[str, Process] = {}
+            """The kube-proxy of each node."""
             for node in self.lan.nodes.values():
                 nodes.register(self.api, node)
                 self.start_proxy(node.name)
@@ -41,4 +43,5 @@ class Cluster(ControlPlane):
         configuration = nodes.proxy_configuration(name, kubeconfig, f"{PODS4},{PODS6}")
         path.write_text(json.dumps(configuration), encoding="utf-8")
         argv = [str(self.binaries.proxy), f"--config={path}"]
-        return self.lan.spawn(f"kube-proxy-{name}", node.namespace, argv)
+        self.proxies[name] = self.lan.spawn(f"kube-proxy-{name}", node.namespace, argv)
+        return self.proxies[name]
