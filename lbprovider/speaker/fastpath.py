@@ -29,12 +29,8 @@ class Promises(Protocol):
         """Another number whenever some deadline may have come nearer than it was said before."""
         ...
 
-    def deadline(self, address: bytes) -> int:
-        """Until when the address may be answered if nothing more is heard; 0 for what is not owned."""
-        ...
-
     def deadlines(self) -> Mapping[bytes, int]:
-        """The same for everything that is owned."""
+        """Until when each address that is owned may be answered if nothing more is heard."""
         ...
 
 
@@ -79,11 +75,15 @@ class KernelAnswers:
             self._trouble(error)
 
     def hold(self, address: bytes, mac: bytes) -> None:
-        """Answer for a packed address with a hardware address while it is ours; replaces what was held of it."""
+        """Answer for a packed address with a hardware address while it is ours, from the next ``step`` on.
+
+        Replaces what was held of it.
+        """
         if self._path is None:
             return
+        self._next = 0
         try:
-            self._path.hold(address, mac, self._promises.deadline(address))
+            self._path.hold(address, mac, 0)
         except HostError as error:
             self._trouble(error)
 

@@ -36,9 +36,6 @@ class Promises:
     until: dict[bytes, int] = field(default_factory=dict)
     asked: int = 0
 
-    def deadline(self, address: bytes) -> int:
-        return self.until.get(address, 0)
-
     def deadlines(self) -> Mapping[bytes, int]:
         self.asked += 1
         return dict(self.until)
@@ -85,11 +82,13 @@ def test_what_is_won_is_held_until_its_deadline_and_what_is_lost_is_not() -> Non
     scene.promises.until = {OURS: NOW + 245 * MS, OTHER: NOW + 245 * MS}
     scene.answers.link(LINK)
     scene.answers.hold(OURS, LINK.mac)
+    scene.answers.step(NOW)
     assert scene.held == {OURS: NOW + 245 * MS}
     reply = scene.kernel.paths[0].ask(_question(OURS))
     assert reply is not None
     assert reply[6:12] == LINK.mac
     scene.answers.hold(OURS, ANOTHER_MAC)
+    scene.answers.step(NOW)
     reply = scene.kernel.paths[0].ask(_question(OURS))
     assert reply is not None
     assert reply[6:12] == ANOTHER_MAC
@@ -190,6 +189,7 @@ def test_answers_become_metrics_and_none_is_counted_twice() -> None:
     for index in (1, 2):
         scene.answers.link(replace(LINK, index=index))
         scene.answers.hold(OURS, LINK.mac)
+        scene.answers.step(NOW)
         scene.kernel.paths[-1].ask(_question(OURS))
         scene.answers.publish()
         scene.answers.publish()
