@@ -26,9 +26,9 @@ def sigterm(stage: Stage) -> None:
     """The owner's speaker gets SIGTERM, as when its Pod is deleted, and is started again."""
     lab, owner = stage.lab, stage.owner
     stage.strike()
-    ending = lab.stop_speaker(owner)
-    stage.taken_over()
-    ending.wait(_LEAVING)
+    # Whoever takes over may answer in its place until it is back: with its MAC, for its node goes on forwarding.
+    lab.stop_speaker(owner).wait(_LEAVING)
+    stage.look_on(AFTER)
     back(stage, owner)
 
 

@@ -57,5 +57,5 @@ RESTART: Final = Target(extra=2500 * MS, moves=1)
 """All speakers died at once: what it takes to start one, and to wait until no promise of before is left."""
 REBORN: Final = Target(extra=3000 * MS, moves=1)
 """The Segment is made anew, and all its members begin again (ELECTION.md C1)."""
-UNSERVED: Final = Target(ends_silent=True, moves=0)
+UNSERVED: Final = Target(ends_silent=True, moves=1)
 """Exactly half is left, and nobody there to decide: silent, as ELECTION.md 19 has it without the API server."""
