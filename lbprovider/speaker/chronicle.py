@@ -11,7 +11,7 @@ import structlog
 
 from lbprovider import telemetry
 from lbprovider.api import conditions, names
-from lbprovider.election.outcome import Lost, Won
+from lbprovider.election.outcome import Lost, LostReason, Won
 from lbprovider.speaker.lan import Lan
 from lbprovider.speaker.news import ConflictKind
 from lbprovider.speaker.reporter import Reporter
@@ -53,7 +53,7 @@ class Chronicle:
             if isinstance(change, Won):
                 self._won(lan, name, change)
             else:
-                self._reporter.lost(name)
+                self._reporter.lost(name, given_up=change.reason is LostReason.NO_SUCCESSOR)
         _log(lan, changes)
 
     def _won(self, lan: Lan, name: str, change: Won) -> None:

@@ -1,8 +1,9 @@
 """Writes who leads an address into its IPAllocation, and whether something else on the LAN uses it.
 
-The owner writes, once for each time that it wins; losing writes nothing. Fenced twice: a write is made only while the
-address is still ours, and only upon the resourceVersion that was seen, so that a former owner's late write never covers
-its successor's. What was written is then told in Events, which no write waits for.
+The owner writes, once for each time that it wins; losing writes nothing, for whoever wins next does, but where the last
+endpoint is gone and nobody will. Fenced twice: a write is made only while the address is still ours, and only upon the
+resourceVersion that was seen, so that a former owner's late write never covers its successor's. What was written is
+then told in Events, which no write waits for.
 """
 
 from __future__ import annotations
@@ -10,36 +11,37 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-import msgspec
 import structlog
 
 from lbprovider import telemetry
-from lbprovider.api.allocation import IneligibleNodes, IPAllocation, IPAllocationStatus
-from lbprovider.api.conditions import ANNOUNCED, CONFLICT, PROBE_ANSWERED
+from lbprovider.api.allocation import IPAllocation, IPAllocationStatus
+from lbprovider.api.conditions import ANNOUNCED, NO_ELIGIBLE_NODE, NO_ENDPOINTS, PROBE_ANSWERED
 from lbprovider.api.core import Node
-from lbprovider.api.meta import Condition, with_condition
 from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ALLOCATIONS
-from lbprovider.election import placement
 from lbprovider.election.outcome import Won
-from lbprovider.election.placement import Placement
+from lbprovider.election.placement import Placement, Reason
 from lbprovider.errors import ClusterError, Conflict, InvalidObject, NotFound
 from lbprovider.kube import patches
 from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.ports import Api
-from lbprovider.speaker.causes import Predecessor, Story, story
+from lbprovider.speaker import statuses
+from lbprovider.speaker.causes import Predecessor, story
+from lbprovider.speaker.statuses import Clash, Leadership
 from lbprovider.speaker.telling import Kind
 
 WRITERS: Final = 8
 """Writes at a time: more gain nothing (FACTS: 8 to 32 take equally long)."""
 SLOWEST: Final = 30.0
 """Seconds between two tries while the API server is away."""
-NOT_SEEN: Final = "NotSeen"
-"""Reason of a condition Conflict that is False."""
+GIVEN_UP: Final = 2.0
+"""Seconds after which an address that was given up has a new leader, or none for lack of endpoints."""
+_UNWANTED: Final = frozenset({NO_ENDPOINTS, NO_ELIGIBLE_NODE})
+_FOR_ENDPOINTS: Final = frozenset({Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINT})
 
 log = structlog.get_logger(__name__)
 
@@ -74,43 +76,18 @@ class Tells(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leadership:
-    """That an address is ours. ``since`` is RFC 3339; ``story`` says how it was won.
-
-    ``instead_of`` is the node that this one stands in for with the address, and whose hardware address ``mac`` is.
-    """
-
-    leader: str
-    interface: str
-    mac: str
-    since: str
-    story: Story
-    instead_of: str = ""
-
-    @property
-    def message(self) -> str:
-        """One sentence."""
-        place = f" in the place of {self.instead_of}, which goes on forwarding," if self.instead_of else ""
-        return f"{self.leader} answers on {self.interface}{place} with {self.mac}: {self.story.sentence}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Clash:
-    """That something else on the LAN uses an address; without a ``reason``: no longer."""
-
-    reason: str
-    mac: str
-    message: str
-    at: str
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     name: str
     owned: Callable[[], bool]
     leadership: Leadership | None = None
-    clash: _Clash | None = None
+    clash: Clash | None = None
+    given_up: bool = False
+
+    @property
+    def again(self) -> bool:
+        """Whether it is about our own last write, than which what was seen may be older."""
+        return self.given_up or (self.clash is not None and not self.clash.reason)
 
 
 class Reporter:
@@ -172,7 +149,7 @@ class Reporter:
         """
         told = story(self._node, change, self._before(name, change.predecessor, segment, mac, heard=heard))
         telemetry.MOVES.labels(cause=told.move.value).inc()
-        if told.outage is not None:
+        if told.outage is not None and not self._was_unwanted(name):
             telemetry.OUTAGE.observe(told.outage / _NS)
         since = rfc3339(self._wall())
         what = Leadership(
@@ -181,12 +158,19 @@ class Reporter:
         self._clashes.pop(name, None)
         self._put(_Job(name, owned, leadership=what))
 
-    def lost(self, name: str) -> None:
-        """The address is ours no longer: what was not written never is; but an answered probe stays true."""
+    def lost(self, name: str, *, given_up: bool = False) -> None:
+        """The address is ours no longer: what was not written never is; but an answered probe stays true.
+
+        Args:
+            name: the IPAllocation's.
+            given_up: nobody could take it from us. Should that be for lack of endpoints, it is said.
+        """
         self._clashes.pop(name, None)
-        job = self._jobs.pop(name, None)
-        if job is not None and job.clash is not None and job.clash.reason == PROBE_ANSWERED:
-            self._jobs[name] = replace(job, leadership=None)
+        job = self._jobs.get(name)
+        if job is None or job.clash is None or job.clash.reason != PROBE_ANSWERED:
+            self._jobs.pop(name, None)
+        if given_up:
+            asyncio.get_running_loop().call_later(GIVEN_UP, self._without_endpoints, name)
 
     def conflict(self, name: str, reason: str, mac: str, message: str, *, owned: Callable[[], bool]) -> None:
         """Something else on the LAN uses the address of an IPAllocation; said again, it costs nothing.
@@ -203,7 +187,7 @@ class Reporter:
         self._clashes[name] = (reason, mac)
         telemetry.CONFLICTS.labels(reason=reason).inc()
         log.warning(message, allocation=name, reason=reason, mac=mac)
-        clash = _Clash(reason, mac, message, rfc3339(self._wall()))
+        clash = Clash(reason, mac, message, rfc3339(self._wall()))
         job = self._jobs.get(name)
         announced = None if job is None or reason == PROBE_ANSWERED else job.leadership
         self._put(_Job(name, (lambda: True) if reason == PROBE_ANSWERED else owned, announced, clash))
@@ -212,7 +196,7 @@ class Reporter:
         """Nothing else was seen to use the address for a while."""
         if self._clashes.pop(name, None) is not None:
             job = self._jobs.get(name)
-            clash = _Clash("", "", "", rfc3339(self._wall()))
+            clash = Clash("", "", "", rfc3339(self._wall()))
             self._put(_Job(name, owned, None if job is None else job.leadership, clash))
 
     async def run(self) -> None:
@@ -233,6 +217,18 @@ class Reporter:
             why_not="" if why_not is None else why_not.value,
             stood_in=allocation is not None and (allocation.status.leader, allocation.status.mac) == (node, mac),
         )
+
+    def _was_unwanted(self, name: str) -> bool:
+        """Whether nobody answered because nobody should have: that is no outage."""
+        allocation = self._known.allocation(name)
+        said = None if allocation is None else allocation.condition(ANNOUNCED)
+        return said is not None and said.reason in _UNWANTED
+
+    def _without_endpoints(self, name: str) -> None:
+        placed = self._known.placement(name)
+        lacking = _FOR_ENDPOINTS.intersection(placed.ineligible.values())
+        if name not in self._jobs and not placed.ranking and lacking:
+            self._put(_Job(name, lambda: True, given_up=True))
 
     def _put(self, job: _Job) -> None:
         self._jobs[job.name] = job
@@ -255,9 +251,7 @@ class Reporter:
 
     async def _write(self, job: _Job) -> None:
         backoff = Backoff(self._rand, cap=SLOWEST)
-        # What was seen may be older than our own last write, and not have the Conflict yet that is to be taken back.
-        over = job.clash is not None and not job.clash.reason
-        allocation = await self._again(job, backoff) if over else self._known.allocation(job.name)
+        allocation = await self._again(job, backoff) if job.again else self._known.allocation(job.name)
         while allocation is not None and self._current(job):
             try:
                 body = patches.status(allocation, self._status(job, allocation))
@@ -289,68 +283,24 @@ class Reporter:
     def _status(self, job: _Job, allocation: IPAllocation) -> IPAllocationStatus:
         """The status that the allocation should have."""
         status = allocation.status
+        placed = self._known.placement(job.name)
         if job.leadership is not None:
-            status = self._led(job.leadership, allocation)
+            status = statuses.led(job.leadership, allocation, placed)
+        if job.given_up and status.leader == self._node and not placed.ranking:
+            # Nobody has come after us, and nobody may.
+            status = statuses.without_endpoints(allocation, placed, rfc3339(self._wall()))
         clash = job.clash
         if clash is not None and not (clash.reason == PROBE_ANSWERED and status.leader not in ("", self._node)):
             # Else another node has announced the address meanwhile: then our probe is no longer news.
-            status = _clashing(clash, status, allocation.metadata.generation)
+            status = statuses.clashing(clash, status, allocation.metadata.generation)
         return status
 
-    def _led(self, what: Leadership, allocation: IPAllocation) -> IPAllocationStatus:
-        placed = self._known.placement(allocation.metadata.name)
-        why_not = placement.counts(placed)
-        generation = allocation.metadata.generation
-        conditions = with_condition(
-            _without_conflict(allocation.status.conditions, what.since, generation),
-            _condition(ANNOUNCED, what.story.move.value, what.message, generation, holds=True),
-            what.since,
-        )
-        return IPAllocationStatus(
-            leader=what.leader,
-            interface=what.interface,
-            mac=what.mac,
-            since=what.since,
-            eligible=len(placed.ranking),
-            ineligible=tuple(IneligibleNodes(reason=reason.value, nodes=count) for reason, count in why_not.items()),
-            conditions=conditions,
-        )
-
     def _tell(self, job: _Job, allocation: IPAllocation) -> None:
+        if job.given_up:
+            self._teller.of_address(allocation, "Warning", NO_ENDPOINTS, statuses.WITHOUT_ENDPOINTS)
         if job.leadership is not None:
             story = job.leadership.story
             kind: Kind = "Warning" if story.failure else "Normal"
             self._teller.of_address(allocation, kind, story.move.value, job.leadership.message)
         if job.clash is not None and job.clash.reason:
             self._teller.of_address(allocation, "Warning", job.clash.reason, job.clash.message)
-
-
-def _clashing(clash: _Clash, status: IPAllocationStatus, generation: int) -> IPAllocationStatus:
-    conditions = status.conditions
-    if not clash.reason:
-        conditions = _without_conflict(conditions, clash.at, generation)
-    else:
-        said = _condition(CONFLICT, clash.reason, clash.message, generation, holds=True)
-        conditions = with_condition(conditions, said, clash.at)
-        if clash.reason == PROBE_ANSWERED:
-            said = _condition(ANNOUNCED, clash.reason, clash.message, generation, holds=False)
-            conditions = with_condition(conditions, said, clash.at)
-    new: IPAllocationStatus = msgspec.structs.replace(status, conflict_mac=clash.mac, conditions=conditions)
-    return new
-
-
-def _without_conflict(conditions: tuple[Condition, ...], now: str, generation: int) -> tuple[Condition, ...]:
-    """As they are, but for a Conflict that was: an IPAllocation that never had one needs no condition to say so."""
-    if not any(one.type == CONFLICT and one.status == "True" for one in conditions):
-        return conditions
-    return with_condition(conditions, _condition(CONFLICT, NOT_SEEN, "", generation, holds=False), now)
-
-
-def _condition(kind: str, reason: str, message: str, generation: int, *, holds: bool) -> Condition:
-    return Condition(
-        type=kind,
-        status="True" if holds else "False",
-        reason=reason,
-        message=message,
-        observed_generation=generation,
-    )

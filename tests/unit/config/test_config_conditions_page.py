@@ -11,7 +11,7 @@ from lbprovider.api import conditions
 from lbprovider.controller import announcing
 from lbprovider.election.placement import Reason as PlacementReason
 from lbprovider.ipam.reasons import QUIET, Reason
-from lbprovider.speaker import noticing, reporter
+from lbprovider.speaker import noticing, statuses
 from lbprovider.speaker.causes import FAILURES, Move
 from lbprovider.telemetry import REGISTRY
 
@@ -28,7 +28,7 @@ OF_EXPLAIN = {Reason.AUTO_ASSIGN_OFF, Reason.NOT_BOTH_FAMILIES}
         *Move,
         *(value for name, value in vars(conditions).items() if name.isupper()),
         announcing.ELIGIBLE_AGAIN,
-        reporter.NOT_SEEN,
+        statuses.NOT_SEEN,
         noticing.READY,
         noticing.NOT_READY,
         noticing.STRICT_ARP,
@@ -45,9 +45,8 @@ def test_the_page_says_which_changes_of_leader_are_warnings() -> None:
         assert row.endswith("| yes |") == (move in FAILURES), move
 
 
-@pytest.mark.parametrize("metric", sorted(REGISTRY.collect(), key=lambda one: one.name), ids=lambda one: str(one.name))
-def test_the_page_on_conditions_has_every_metric(metric: object) -> None:
-    name, kind = getattr(metric, "name", ""), getattr(metric, "type", "")
+@pytest.mark.parametrize(("name", "kind"), sorted((metric.name, metric.type) for metric in REGISTRY.collect()))
+def test_the_page_on_conditions_has_every_metric(name: str, kind: str) -> None:
     assert f"`{name}_total`" in PAGE if kind == "counter" else f"`{name}`" in PAGE
 
 

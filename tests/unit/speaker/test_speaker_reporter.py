@@ -21,7 +21,7 @@ from lbprovider.api.resources import ALLOCATIONS
 from lbprovider.election.outcome import Cause, Won, WonReason
 from lbprovider.election.placement import Placement, Reason
 from lbprovider.errors import Unreachable
-from lbprovider.speaker.reporter import WRITERS, Reporter
+from lbprovider.speaker.reporter import GIVEN_UP, WRITERS, Reporter
 from lbprovider.speaker.telling import Kind
 from lbprovider.telemetry import REGISTRY
 from tests.fakes import virtual_time
@@ -99,9 +99,9 @@ class World:
         every = self.now(name).status.conditions
         return {one.type: one.reason if one.status == "True" else f"!{one.reason}" for one in every}
 
-    def lose(self, name: str = NAME) -> None:
+    def lose(self, name: str = NAME, *, given_up: bool = False) -> None:
         self.owned.discard(name)
-        self.reporter.lost(name)
+        self.reporter.lost(name, given_up=given_up)
 
     def writes(self) -> list[Call]:
         return [call for call in self.api.calls if call.verb == "patch"]
@@ -309,12 +309,13 @@ def test_many_are_written_side_by_side_but_not_all_at_once() -> None:
     run(story)
 
 
+def outage() -> float:
+    return REGISTRY.get_sample_value("lbprovider_address_outage_seconds_sum") or 0
+
+
 def test_a_failover_is_told_with_its_cause_and_how_long_nobody_answered_at_most() -> None:
     def moves() -> float:
         return REGISTRY.get_sample_value("lbprovider_address_moves_total", {"cause": "NodeDead"}) or 0
-
-    def outage() -> float:
-        return REGISTRY.get_sample_value("lbprovider_address_outage_seconds_sum") or 0
 
     async def story(world: World) -> None:
         before = moves(), outage()
@@ -431,5 +432,79 @@ def test_whoever_wins_starts_without_the_conflicts_of_others() -> None:
         world.win()
         await asyncio.sleep(1)
         assert world.conditions() == {"Conflict": "!NotSeen", "Announced": "Unclaimed"}
+
+    run(story)
+
+
+WITHOUT = Placement((), {"n1": Reason.NO_LOCAL_ENDPOINT, "n2": Reason.NO_LOCAL_ENDPOINT, "n3": Reason.NODE_EXCLUDED})
+
+
+def test_an_address_that_is_given_up_for_lack_of_endpoints_says_so() -> None:
+    async def story(world: World) -> None:
+        world.win()
+        await asyncio.sleep(1)
+        world.placed = WITHOUT
+        world.lose(given_up=True)
+        await asyncio.sleep(GIVEN_UP / 2)
+        assert len(world.writes()) == 1
+        await asyncio.sleep(GIVEN_UP)
+        assert world.conditions() == {"Announced": "!NoEndpoints"}
+        assert (world.now().status.leader, world.now().status.eligible) == ("n1", 0)
+        assert world.now().status.ineligible == (
+            IneligibleNodes(reason="NodeExcluded", nodes=1), IneligibleNodes(reason="NoLocalEndpoint", nodes=2),
+        )  # fmt: skip
+        assert [told[2] for told in world.told] == ["Unclaimed", "NoEndpoints"]
+        world.seen[NAME] = world.now()
+        world.placed = Placement(("n1",))
+        before = outage()
+        world.win(of="n1", outage=3_600_000 * MS)
+        await asyncio.sleep(1)
+        assert world.conditions() == {"Announced": "Regained"}
+        assert outage() == before, "nobody should have answered"
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [Placement(("n2",)), Placement((), {"n1": Reason.NODE_EXCLUDED}), Placement()],
+    ids=["n2 may", "no", "gone"],
+)
+def test_what_is_given_up_for_another_reason_is_others_to_say(placed: Placement) -> None:
+    async def story(world: World) -> None:
+        world.win()
+        await asyncio.sleep(1)
+        world.placed = placed
+        world.lose(given_up=True)
+        await asyncio.sleep(60)
+        assert len(world.writes()) == 1
+
+    run(story)
+
+
+def test_what_somebody_leads_meanwhile_is_not_said_to_be_led_by_nobody() -> None:
+    async def story(world: World) -> None:
+        world.win()
+        await asyncio.sleep(1)
+        world.placed = WITHOUT
+        world.lose(given_up=True)
+        world.another_owner()
+        await asyncio.sleep(60)
+        assert world.now().status.leader == "n2"
+        assert len(world.writes()) == 1
+
+    run(story)
+
+
+def test_what_is_ours_again_meanwhile_is_not_said_to_be_led_by_nobody() -> None:
+    async def story(world: World) -> None:
+        world.win()
+        await asyncio.sleep(1)
+        world.lose(given_up=True)
+        world.placed = Placement(("n1",))
+        world.seen[NAME] = world.now()
+        world.win(of="n1")
+        await asyncio.sleep(60)
+        assert world.conditions() == {"Announced": "Regained"}
 
     run(story)
