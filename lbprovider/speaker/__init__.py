@@ -12,6 +12,7 @@ either: after 5 s without the API server it goes on from what it knew, and no me
 
 ``app`` boots and ends it, ``agent`` joins the parts: ``knowledge`` what the API server tells (``segments``, ``keys``,
 and ``view``: all else, and what follows for each LAN), ``lan`` one LAN, ``attachments`` which LANs there are and what
-is registered of them, ``reporter`` who leads; ``keeper`` keeps the ``snapshot`` in ``files``. ``ports`` is what all of
-it stands on.
+is registered of them. ``chronicle`` passes on what happens there to ``reporter``, which writes who leads (``statuses``)
+and why (``causes``), and ``telling`` tells it in Events; ``noticing`` looks at this node. ``keeper`` keeps the
+``snapshot`` in ``files``. ``ports`` is what all of it stands on.
 """
