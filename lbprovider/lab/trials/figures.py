@@ -66,7 +66,8 @@ class Figures:
     gratuitous: int
     """Gratuitous frames, for whatever address."""
     announced: int
-    """How long after the fault the last address that moved was first announced by who has it now; 0: none moved."""
+    """How long after the last answer of the old owner the last address that moved was first announced by who has it
+    now; 0: none moved."""
     moves: int
     """How often the address changed hands."""
     late: int
@@ -99,7 +100,8 @@ def figures(seen: Seen, hold: int) -> Figures:
         refused=sum(1 for each in made if each.error and not each.opened),
         cut=sum(1 for each in made if each.error and each.opened),
         gratuitous=sum(1 for at, _, mac in seen.gratuitous if at >= seen.struck and mac not in seen.strangers),
-        announced=announced(seen),
+        # A fault takes its time to be done: it is felt from the last answer before the silence on.
+        announced=announced(seen, max(seen.struck, silence.start)),
         moves=_moves(ours, contests),
         late=max(judge.lateness(window), silence.lateness),
         answered_late=any(seen.struck + 2 * hold <= each.at < seen.healed for each in ours),
@@ -155,10 +157,10 @@ def misled(replies: Sequence[Reply]) -> int:
     return max(longest, replies[-1].at - since if since else 0)
 
 
-def announced(seen: Seen) -> int:
-    """How long after the fault the last address that moved meanwhile was announced by its new owner; 0: none moved."""
+def announced(seen: Seen, felt: int) -> int:
+    """How long after ``felt`` the last address that moved was announced by its new owner; 0: none moved."""
     moved: dict[str, int] = {}
     for at, address, mac in seen.gratuitous:
         if seen.struck <= at < seen.healed and mac not in seen.strangers and seen.owners.get(address, mac) != mac:
-            moved.setdefault(address, at - seen.struck)
+            moved.setdefault(address, max(0, at - felt))
     return max(moved.values(), default=0)
