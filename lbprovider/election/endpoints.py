@@ -84,7 +84,7 @@ class Backends:
     Args:
         exist: an endpoint can serve, anywhere.
         anywhere: whatever node the traffic arrives at, it gets to one.
-        ready: else, the nodes with a ready endpoint of their own,
+        ready: else, the nodes with a ready endpoint of their own (``UNKNOWN`` is no node's name),
         leaving: and those with one that terminates and serves yet.
     """
 
@@ -116,4 +116,4 @@ def backends(services: Iterable[tuple[bool, Endpoints]]) -> Backends:
         exist, ready, leaving = True, ready | endpoints.ready, leaving | endpoints.leaving
     if not exist:
         return NOWHERE
-    return Backends(exist=True, anywhere=False, ready=ready - {UNKNOWN}, leaving=leaving - {UNKNOWN})
+    return Backends(exist=True, anywhere=False, ready=ready, leaving=leaving)
