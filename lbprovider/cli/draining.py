@@ -148,7 +148,7 @@ class _Moves:
         self._say = say
 
     def replaced(self, objects: Sequence[IPAllocation], unreadable: Sequence[Unreadable]) -> None:
-        there = {one.metadata.name for one in (*objects, *unreadable)}
+        there = {one.metadata.name for one in objects} | {one.metadata.name for one in unreadable}
         for name in self.left.keys() - there:
             self._gone(name)
         for one in objects:
