@@ -51,8 +51,8 @@ def test_a_speaker_that_is_deleted_is_stood_in_for_and_clients_see_nothing_of_it
     report(f"{change.verdict}; led by {change.old}, and by {change.new} in its place meanwhile")
 
     assert change.verdict.failed == ()
-    assert change.verdict.silence.length <= HOLD + change.verdict.silence.lateness
     if change.verdict.calm:
+        assert change.verdict.silence.length <= HOLD + change.verdict.silence.lateness
         assert change.verdict.cut == ()
         assert change.verdict.nodes == (change.old,)
         assert provider.leader(address, other_than=change.new, within=5) == change.old
@@ -131,13 +131,13 @@ def test_a_rolling_update_takes_one_speaker_at_a_time_and_clients_see_nothing_of
 
     assert update.replaced
     assert update.away == 1
-    for verdict in update.verdicts:
-        assert verdict.failed == ()
-        assert verdict.silence.length <= HOLD + verdict.silence.lateness
+    assert all(len(turns) <= 2 for turns in update.shown.values()), "an address moved more than once"
+    assert [verdict.failed for verdict in update.verdicts] == [(), ()]
     if update.local.calm and update.cluster.calm:
         assert all(len(turns) == 1 for turns in update.shown.values()), "an address moved"
         assert len(update.local.nodes) == 1
         assert [verdict.cut for verdict in update.verdicts] == [(), ()]
+        assert all(verdict.silence.length <= HOLD + verdict.silence.lateness for verdict in update.verdicts)
 
 
 @pytest.mark.parametrize("cluster", [3, 2], indirect=True, ids=lambda size: f"nodes={size}")
@@ -172,9 +172,9 @@ def test_a_drained_node_leads_nothing_until_it_is_undrained(
     report(f"{change.verdict}; led by {change.old}, then {change.new}")
 
     assert change.verdict.failed == ()
-    assert change.verdict.silence.length <= HOLD + change.verdict.silence.lateness
     assert change.verdict.led_by(change.old, change.new)
     if change.verdict.calm:
+        assert change.verdict.silence.length <= HOLD + change.verdict.silence.lateness
         assert provider.leader(address) == change.new
     with pytest.raises(RuntimeError, match="lbprovider: there is no Node no-such-node: `kubectl get nodes` lists them"):
         run(cluster.lbprovider("drain", "no-such-node"), "lbprovider drain no-such-node")
