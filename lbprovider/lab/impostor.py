@@ -1,7 +1,7 @@
 """A host that answers for an address that isn't its own: what a speaker must never be.
 
 ``python -m lbprovider.lab.impostor eth0 198.51.100.240`` answers every question for the address with the MAC of the
-interface, whoever else does; it claims nothing unasked.
+interface, whoever else does; with ``--claim`` it says so to everybody first, as a host does that comes up.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from ipaddress import ip_address
 from typing import Final
 
-from lbprovider.lab.eyes.frames import Address, answer, asked
+from lbprovider.lab.eyes.frames import Address, announcement, answer, asked
 from lbprovider.lab.lan import Lan
 from lbprovider.lab.process import Process
 from lbprovider.lab.waiting import until
@@ -20,9 +20,10 @@ from lbprovider.net.tap import Tap, hurry
 _SECOND: Final = 1_000_000_000
 
 
-def start(lan: Lan, name: str, where: Namespace, address: Address) -> Process:
+def start(lan: Lan, name: str, where: Namespace, address: Address, *, claim: bool = False) -> Process:
     """Have somebody on the LAN answer for an address, from ``eth0`` of a namespace; it does so on return."""
-    process = lan.spawn(name, where, [sys.executable, "-m", __name__, "eth0", str(address)])
+    argv = [sys.executable, "-m", __name__, "eth0", str(address), *(["--claim"] if claim else [])]
+    process = lan.spawn(name, where, argv)
     until(lambda: "answering" in process.tail(), f"{name} answers for {address}")
     return process
 
@@ -32,9 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Answer for an address of somebody else.")
     parser.add_argument("interface")
     parser.add_argument("target", type=ip_address)
+    parser.add_argument("--claim", action="store_true")
     given = parser.parse_args()
     hurry()
     with Tap(given.interface, promiscuous=True) as tap:
+        if given.claim:
+            tap.send(announcement(given.target, tap.mac))
         print("answering", flush=True)  # noqa: T201 - whoever reads the log waits for it
         while True:
             tap.wait(time.monotonic_ns() + _SECOND)

@@ -31,6 +31,7 @@ _OVERRIDE: Final = 0x2000_0000
 _SOURCE_LINK_LAYER: Final = 1  # RFC 4861 section 4.6.1, as is the next
 _TARGET_LINK_LAYER: Final = 2
 _OPTION: Final = struct.Struct("!BB6s")
+_ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # RFC 4291 section 2.7.1
 
 
 class Kind(StrEnum):
@@ -86,6 +87,15 @@ def answer(target: Address, mac: bytes, to_mac: bytes, to_address: Address) -> b
     option = _OPTION.pack(_TARGET_LINK_LAYER, 1, mac)
     message = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, 0, _SOLICITED | _OVERRIDE, target.packed) + option
     return _ndp(mac, to_mac, target.packed, to_address.packed, message)
+
+
+def announcement(target: Address, mac: bytes) -> bytes:
+    """A claim that nobody has asked for: a gratuitous ARP request, or an unsolicited Neighbor Advertisement to all."""
+    if isinstance(target, IPv4Address):
+        return question(target, mac, target)
+    option = _OPTION.pack(_TARGET_LINK_LAYER, 1, mac)
+    message = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, 0, _OVERRIDE, target.packed) + option
+    return _ndp(mac, b"\x33\x33" + _ALL_NODES[-4:], target.packed, _ALL_NODES, message)
 
 
 def _ndp(mac: bytes, to_mac: bytes, source: bytes, destination: bytes, message: bytes) -> bytes:

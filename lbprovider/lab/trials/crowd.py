@@ -17,11 +17,11 @@ _DEFENCE: Final = 12.0
 
 
 def foreign_host(stage: Stage) -> None:
-    """Another host answers for the address too: the owner goes on, and its IPAllocation says who that is; it leaves."""
+    """Another host claims the address: the owner defends it and its IPAllocation says who that is; the other leaves."""
     lab, stranger = stage.lab, stage.lab.lan.guest("stranger")
     mac = stage.stand_in(stranger)
     stage.strike()
-    other = impostor.start(lab.lan, "impostor", stranger, stage.address)
+    other = impostor.start(lab.lan, "impostor", stranger, stage.address, claim=True)
     try:
 
         def named() -> bool:

@@ -12,6 +12,7 @@ from lbprovider.lab.trials import cables, changes, control, crowd, halves, speak
 from lbprovider.lab.trials.stage import Stage
 from lbprovider.lab.trials.target import (
     CRASH,
+    DEFENDED,
     NOTHING,
     PLANNED,
     REBORN,
@@ -109,7 +110,7 @@ TRIALS: Final[tuple[Trial, ...]] = (
         spares=1,
         breaks=True,
     ),
-    Trial(name="foreign-host", act=crowd.foreign_host, target=NOTHING, least=1),
+    Trial(name="foreign-host", act=crowd.foreign_host, target=DEFENDED, least=1),
     Trial(name="arp-flood", act=crowd.arp_flood, target=CRASH),
 )
 

@@ -47,6 +47,8 @@ class Target:
 
 NOTHING: Final = Target(moves=0)
 """Faults that don't concern the owner: nobody notices."""
+DEFENDED: Final = Target(extra=100 * MS, moves=0)
+"""Somebody else claims the address: caches that believed it are put right by the owner's own claim (RFC 5227)."""
 PLANNED: Final = Target(planned=True, moves=1)
 """Handed on by an owner that lives."""
 CRASH: Final = Target(holds=1.2, moves=1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from lbprovider.lab.eyes.frames import Kind, answer, asked, claim, question
+from lbprovider.lab.eyes.frames import Kind, announcement, answer, asked, claim, question
 
 MINE, THEIRS = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 TARGET4, ASKER4 = ip_address("198.51.100.240"), ip_address("198.51.100.100")
@@ -75,6 +75,21 @@ def test_every_way_to_claim_an_address_is_told_apart(frame: Ether, kind: Kind) -
     said = claim(bytes(frame))
     assert said is not None
     assert (said.mac, said.kind) == ("02:00:00:00:00:02", kind)
+
+
+def test_a_claim_that_nobody_asked_for_goes_to_all() -> None:
+    for target in (TARGET4, TARGET6):
+        said = claim(announcement(target, THEIRS))
+        assert said is not None
+        assert (said.address, said.mac, said.kind) == (target, "02:00:00:00:00:02", Kind.GRATUITOUS)
+    assert Ether(announcement(TARGET4, THEIRS)).dst == "ff:ff:ff:ff:ff:ff"
+    frame = Ether(announcement(TARGET6, THEIRS))
+    assert (frame.dst, frame[IPv6].dst, frame[IPv6].hlim) == ("33:33:00:00:00:01", "ff02::1", 255)
+    na = frame[ICMPv6ND_NA]
+    assert (na.R, na.S, na.O) == (0, 0, 1)
+    sent = na.cksum
+    del na.cksum
+    assert Ether(bytes(frame))[ICMPv6ND_NA].cksum == sent
 
 
 def test_an_advertisement_without_an_option_claims_for_its_sender() -> None:
