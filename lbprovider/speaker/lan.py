@@ -10,26 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import Concatenate, Final, ParamSpec, Protocol
+from typing import Final
 
 from lbprovider import telemetry
 from lbprovider.election.durable import Durable
 from lbprovider.election.member import Member
 from lbprovider.election.minority import Others
-from lbprovider.election.outcome import Lost, Output, ProposeSwap, Won
+from lbprovider.election.outcome import Lost, Output, Won
 from lbprovider.election.readiness import why_not_ready
 from lbprovider.election.segment import Segment
-from lbprovider.errors import HostError, LbproviderError, WireError
+from lbprovider.errors import WireError
 from lbprovider.net.links import Link
 from lbprovider.speaker.fastpath import KernelAnswers
 from lbprovider.speaker.interface import Interface
-from lbprovider.speaker.news import Answered, Conflict, ConflictKind, ConflictOver, Contested
+from lbprovider.speaker.news import Answered, Conflict, ConflictOver, Contested
 from lbprovider.speaker.peers import Keys, Peers
 from lbprovider.speaker.ports import Host, Timer
 from lbprovider.speaker.presence import SHIPPED, Manner, Presence, has_returned
 from lbprovider.speaker.reluctance import Reluctance
 from lbprovider.speaker.standing import Outcome
+from lbprovider.speaker.upstairs import Upstairs, fail_stop
 
 Wishes = Mapping[bytes, tuple[str, ...]]
 """Each address (packed) of the LAN, with the nodes that may announce it, best first."""
@@ -46,57 +46,6 @@ class Identity:
     incarnation: int
     cluster: str
     port: int
-
-
-class Upstairs(Protocol):
-    """Who is told what came of the steps on a LAN. Called within a step, so it must not block, nor step the Lan."""
-
-    def changed(self, lan: Lan, changes: Sequence[Won | Lost]) -> None:
-        """Addresses are ours and answered, and nobody else was found to have them; or no longer ours, nor answered."""
-        ...
-
-    def conflict(self, lan: Lan, address: bytes, mac: bytes, kind: ConflictKind) -> None:
-        """A host that is no member uses an address of ours; said once until it is over."""
-        ...
-
-    def conflict_over(self, lan: Lan, address: bytes) -> None:
-        """It does no longer, as far as anybody can see."""
-        ...
-
-    def swap(self, lan: Lan, swap: ProposeSwap) -> None:
-        """The Segment should change, by compare-and-swap."""
-        ...
-
-    def seen(self, lan: Lan) -> None:
-        """Whom we hear, or the Segment that we are in, has changed."""
-        ...
-
-    def trouble(self, lan: Lan, error: HostError) -> None:
-        """The kernel has no room for all that we listen to; the rest works."""
-        ...
-
-    def broken(self, lan: Lan, error: Exception) -> None:
-        """A bug of ours, in the midst of a step: the Lan is closed, for its Member may no longer keep the rules."""
-        ...
-
-
-P = ParamSpec("P")
-
-
-def _fail_stop(step: Callable[Concatenate[Lan, P], None]) -> Callable[Concatenate[Lan, P], None]:
-    """Ends the Lan where a step raises what it never should: silence is safe, half a step is not."""
-
-    @wraps(step)
-    def guarded(lan: Lan, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            step(lan, *args, **kwargs)
-        except LbproviderError:
-            raise
-        except Exception as error:  # noqa: BLE001  (told upstairs, which ends the process with it)
-            lan.close()
-            lan._upstairs.broken(lan, error)  # noqa: SLF001  (as a method would)
-
-    return guarded
 
 
 class Lan:
@@ -124,7 +73,7 @@ class Lan:
         identity: Identity,
         keys: Keys,
         host: Host,
-        upstairs: Upstairs,
+        upstairs: Upstairs[Lan],
         manner: Manner = SHIPPED,
         first_use: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
@@ -161,27 +110,27 @@ class Lan:
 
     # ---- what happens to it
 
-    @_fail_stop
+    @fail_stop
     def adopt(self, segment: Segment, *, quorum_read: bool) -> None:
         """The Segment as the API server has it; see ``Member.adopt``."""
         now = self._host.clock()
         self._step(self.member.adopt(segment, now, quorum_read=quorum_read), now)
         self._be_candidate()
 
-    @_fail_stop
+    @fail_stop
     def restore(self, segment: Segment, silence: int) -> None:
         """The Segment as the snapshot has it, before any ``adopt``; see ``Member.restore``."""
         now = self._host.clock()
         self._step(self.member.restore(segment, silence, now), now)
         self._be_candidate()
 
-    @_fail_stop
+    @fail_stop
     def durable(self, what: Durable | None) -> None:
         """What of the Segment a later life may find on disk; see ``Member.durable``."""
         now = self._host.clock()
         self._step(self.member.durable(what, now), now)
 
-    @_fail_stop
+    @fail_stop
     def wish(self, wishes: Wishes) -> None:
         """All addresses of this LAN, each with the nodes that may announce it."""
         mine = {address for address, nodes in wishes.items() if self._identity.node in nodes}
@@ -196,7 +145,7 @@ class Lan:
         self._peers.registered(node, address)
         self.presence.reach(node, address, mac)
 
-    @_fail_stop
+    @fail_stop
     def attach(self, link: Link | None) -> None:
         """The interface as it is now, or another one in its place; None: there is none at present.
 
@@ -217,37 +166,42 @@ class Lan:
             self._show(now)
         self._be_candidate()
 
-    @_fail_stop
+    @fail_stop
     def drain(self, *, returning: bool = False) -> None:
         """Hands every address on, and takes none from now on (rule 14); see ``Member.drain``."""
         now = self._host.clock()
         self._settle(self.presence.standing.leave(self._back(), returning=returning), now)
         self._step(self.member.drain(now, returning=returning), now)
 
-    @_fail_stop
+    @fail_stop
     def undrain(self) -> None:
         """Takes addresses again."""
         now = self._host.clock()
         self._step(self.member.undrain(now), now)
 
-    @_fail_stop
+    @fail_stop
     def forwards(self, *, able: bool) -> None:
         """Whether this node can bring traffic to Pods (``proxy.Proxy``). While it can't, others are to take over."""
         self._reluctance.become(able=able)
         self._be_candidate()
         self._yield()
 
-    @_fail_stop
+    @fail_stop
     def leave(self) -> None:
         """Takes this node off the Segment's list where the others need that, before it ends (C10)."""
         now = self._host.clock()
         self._step(self.member.leave(now), now)
 
-    @_fail_stop
+    @fail_stop
     def others(self, others: Others) -> None:
         """What the Leases say of the others; see ``Member.others``."""
         now = self._host.clock()
         self._step(self.member.others(others, now), now)
+
+    def stop(self, error: Exception) -> None:
+        """A bug of ours, in the midst of a step."""
+        self.close()
+        self._upstairs.broken(self, error)
 
     def close(self) -> None:
         """No more answers, datagrams, timers."""
@@ -300,7 +254,7 @@ class Lan:
 
     # ---- events from below
 
-    @_fail_stop
+    @fail_stop
     def _received(self, batch: Sequence[tuple[bytes, str]]) -> None:
         letters = []
         for datagram, source in batch:
@@ -331,7 +285,7 @@ class Lan:
         self.presence.link(None, self._host.clock())
         self._be_candidate()
 
-    @_fail_stop
+    @fail_stop
     def _wake(self) -> None:
         now = self._host.clock()
         lag = now - self._timer_due
@@ -405,7 +359,7 @@ class Lan:
     def _hold(self) -> int:
         return 0 if self.member.segment is None else self.member.segment.hold
 
-    @_fail_stop
+    @fail_stop
     def _show(self, now: int) -> None:
         self._announce(now)
         self._tell(now)
