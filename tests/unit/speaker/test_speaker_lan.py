@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -85,12 +85,12 @@ class World:
                 self.deliver()
         self.now = max(self.now, end)
 
-    def lan(self, node: str, number: int = 1, keys: Sequence[HeartbeatKey] = KEYS) -> Lan:
+    def lan(self, node: str, number: int = 1, keys: Sequence[HeartbeatKey] = KEYS, **kwargs: Any) -> Lan:
         link = replace(LINK, mac=bytes((2, 0, 0, 0, 0, number)), addresses=(ip_interface(f"192.0.2.{number}/24"),))
         ports = Ports(self, node, number)
         host = Host(lambda: self.now, self.call_at, ports.datagrams, ports.packets, ports.groups, at_once)
         identity = Identity(node=node, incarnation=1, cluster="c", port=PORT)
-        self.lans[node] = Lan("lan", link, identity=identity, keys=lambda: keys, host=host, upstairs=ports)
+        self.lans[node] = Lan("lan", link, identity=identity, keys=lambda: keys, host=host, upstairs=ports, **kwargs)
         ports.lan = self.lans[node]
         return self.lans[node]
 
@@ -429,3 +429,72 @@ def test_an_interface_that_returns_joins_its_groups_again_and_announces_only_wha
         lan.attach(replace(lan.link, returns=1, carrier=True))
     assert [node for _, node, _ in world.after(start, "rejoin")] == ["n1", "n2"]
     assert [node for _, node, _ in world.after(start, "frame")] == ["n1", "n1"]
+
+
+def alone(world: World, **kwargs: Any) -> Lan:
+    """The only member of a Segment, who votes and has an address to give."""
+    lan = world.lan("n1", **kwargs)
+    lan.attach(lan.link)
+    lan.adopt(Segment("uid", "lan", 1, (MemberList(("n1",), 1),)), quorum_read=True)
+    world.advance(1_000 * MS)
+    lan.wish({VIP: ("n1",)})
+    return lan
+
+
+def claim(mac: bytes = b"\x02\0\0\0\0\xcc") -> memoryview:
+    return memoryview(arp.gratuitous_reply(VIP, mac))
+
+
+def test_a_first_use_is_told_only_when_nobody_answered_the_probes() -> None:
+    world = World()
+    lan = alone(world, first_use=lambda address: address == VIP)
+    assert lan.owned == {VIP}
+    world.advance(100 * MS)
+    assert lan._answer(request(VIP)) is None
+    assert world.after(0, "told") == []
+    world.advance(100 * MS)
+    assert lan._answer(request(VIP)) is not None
+    assert world.after(0, "told") == [("told", "n1", ("Won", True))]
+
+
+def test_a_conflict_is_told_at_once_and_defended_in_the_same_step() -> None:
+    world = World()
+    lan = alone(world)
+    world.advance(10_000 * MS)
+    start = len(world.log)
+    assert lan._answer(claim()) is None
+    told = ("lan", VIP, b"\x02\0\0\0\0\xcc", ConflictKind.FOREIGN)
+    assert world.after(start, "conflict") == [("conflict", "n1", told)]
+    assert len(world.after(start, "frame")) == 2
+    assert lan._answer(claim()) is None
+    assert len(world.after(start, "conflict", "frame")) == 3
+    world.advance(60_000 * MS)
+    assert world.after(start, "conflict over") == [("conflict over", "n1", ("lan", VIP))]
+
+
+def test_a_members_hardware_address_is_known_from_where_it_is_reached() -> None:
+    world = World()
+    owner, _ = world.join("n1", "n2")
+    owner.reach("n2", "192.0.2.2", "02:00:00:00:00:02")
+    owner._answer(claim(b"\x02\0\0\0\0\2"))
+    assert world.after(0, "conflict") == []
+    owner.reach("n2", "", "")  # it is gone: whoever has its hardware address now is a stranger
+    owner._answer(claim(b"\x02\0\0\0\0\2"))
+    assert len(world.after(0, "conflict")) == 1
+
+
+def test_while_a_quorum_is_missing_the_gateway_is_asked_each_period_and_seen_when_it_answers() -> None:
+    world = World()
+    gateway, mac = bytes((192, 0, 2, 254)), b"\x02\0\0\0\0\xfe"
+    one, _ = world.join("n1", "n2")
+    assert one.link is not None
+    one.attach(replace(one.link, gateways=(ip_address("192.0.2.254"),)))
+    world.cut = {"n2"}
+    world.advance(400 * MS)
+    assert one.member.seeks
+    assert not one.sees_neighbours()
+    start = len(world.log)
+    world.advance(500 * MS)
+    assert 9 <= len([node for _, node, _ in world.after(start, "frame") if node == "n1"]) <= 11
+    one._answer(memoryview(arp.reply(gateway, mac, bytes((192, 0, 2, 1)), one.link.mac)))
+    assert one.sees_neighbours()
