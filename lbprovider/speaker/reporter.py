@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 import structlog
@@ -38,6 +39,8 @@ WRITERS: Final = 8
 """Writes at a time: more gain nothing (FACTS: 8 to 32 take equally long)."""
 SLOWEST: Final = 30.0
 """Seconds between two tries while the API server is away."""
+PORTION: Final = 100
+"""Wins looked at in one step of the loop: some 4 ms."""
 GIVEN_UP: Final = 2.0
 """Seconds after which an address that was given up has a new leader, or none for lack of endpoints."""
 _UNWANTED: Final = frozenset({NO_ENDPOINTS, NO_ELIGIBLE_NODE})
@@ -74,6 +77,20 @@ class Tells(Protocol):
     def of_address(self, allocation: IPAllocation, kind: Kind, reason: str, message: str) -> None:
         """Something happened to an address."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Win:
+    """An address that was won, ``at`` seconds since 1970; how is to be found out yet."""
+
+    change: Won
+    segment: str
+    interface: str
+    mac: str
+    heard: bool
+    owned: Callable[[], bool]
+    instead_of: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,8 @@ class Reporter:
         self._teller = teller
         self._wall = wall
         self._rand = rand
+        self._wins: dict[str, _Win] = {}
+        self._won = asyncio.Event()
         self._jobs: dict[str, _Job] = {}
         self._clashes: dict[str, tuple[str, str]] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
@@ -147,16 +166,9 @@ class Reporter:
             owned: whether it is still ours at this moment; asked before each try.
             instead_of: the node that has ``mac``, and that this one stands in for; empty: it is our own.
         """
-        told = story(self._node, change, self._before(name, change.predecessor, segment, mac, heard=heard))
-        telemetry.MOVES.labels(cause=told.move.value).inc()
-        if told.outage is not None and not self._was_unwanted(name):
-            telemetry.OUTAGE.observe(told.outage / _NS)
-        since = rfc3339(self._wall())
-        what = Leadership(
-            leader=self._node, interface=interface, mac=mac, since=since, story=told, instead_of=instead_of
-        )
         self._clashes.pop(name, None)
-        self._put(_Job(name, owned, leadership=what))
+        self._wins[name] = _Win(change, segment, interface, mac, heard, owned, instead_of, self._wall())
+        self._won.set()
 
     def lost(self, name: str, *, given_up: bool = False) -> None:
         """The address is ours no longer: what was not written never is; but an answered probe stays true.
@@ -166,6 +178,7 @@ class Reporter:
             given_up: nobody could take it from us. Should that be for lack of endpoints, it is said.
         """
         self._clashes.pop(name, None)
+        self._wins.pop(name, None)
         job = self._jobs.get(name)
         if job is None or job.clash is None or job.clash.reason != PROBE_ANSWERED:
             self._jobs.pop(name, None)
@@ -188,6 +201,7 @@ class Reporter:
         telemetry.CONFLICTS.labels(reason=reason).inc()
         log.warning(message, allocation=name, reason=reason, mac=mac)
         clash = Clash(reason, mac, message, rfc3339(self._wall()))
+        self._look_at(name)
         job = self._jobs.get(name)
         announced = None if job is None or reason == PROBE_ANSWERED else job.leadership
         self._put(_Job(name, (lambda: True) if reason == PROBE_ANSWERED else owned, announced, clash))
@@ -195,27 +209,58 @@ class Reporter:
     def conflict_over(self, name: str, *, owned: Callable[[], bool]) -> None:
         """Nothing else was seen to use the address for a while."""
         if self._clashes.pop(name, None) is not None:
+            self._look_at(name)
             job = self._jobs.get(name)
             clash = Clash("", "", "", rfc3339(self._wall()))
             self._put(_Job(name, owned, None if job is None else job.leadership, clash))
 
     async def run(self) -> None:
         """Writes until cancelled."""
-        async with asyncio.TaskGroup() as writers:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_at_all())
             for _ in range(WRITERS):
-                writers.create_task(self._writer())
+                group.create_task(self._writer())
 
-    def _before(self, name: str, node: str, segment: str, mac: str, *, heard: bool) -> Predecessor:
+    async def _look_at_all(self) -> None:
+        """Finds out how what was won was won: in portions, for a thousand addresses at once would hold up the loop."""
+        while True:
+            await self._won.wait()
+            self._won.clear()
+            while self._wins:
+                for name in tuple(islice(self._wins, PORTION)):
+                    self._look_at(name)
+                await asyncio.sleep(0)
+
+    def _look_at(self, name: str) -> None:
+        win = self._wins.pop(name, None)
+        if win is None:
+            return
+        told = story(self._node, win.change, self._before(name, win))
+        telemetry.MOVES.labels(cause=told.move.value).inc()
+        if told.outage is not None and not self._was_unwanted(name):
+            telemetry.OUTAGE.observe(told.outage / _NS)
+        what = Leadership(
+            leader=self._node,
+            interface=win.interface,
+            mac=win.mac,
+            since=rfc3339(win.at),
+            story=told,
+            instead_of=win.instead_of,
+        )
+        self._put(_Job(name, win.owned, leadership=what))
+
+    def _before(self, name: str, win: _Win) -> Predecessor:
+        node = win.change.predecessor
         allocation = self._known.allocation(name)
         there, speaker = self._known.node(node), self._known.registrations().get(node)
         why_not = self._known.placement(name).ineligible.get(node)
         return Predecessor(
-            heard=heard,
+            heard=win.heard,
             there=there is not None,
             ready=there is not None and there.condition("Ready") == "True",
-            attached=speaker is not None and any(one.segment == segment for one in speaker.attachments),
+            attached=speaker is not None and any(one.segment == win.segment for one in speaker.attachments),
             why_not="" if why_not is None else why_not.value,
-            stood_in=allocation is not None and (allocation.status.leader, allocation.status.mac) == (node, mac),
+            stood_in=allocation is not None and (allocation.status.leader, allocation.status.mac) == (node, win.mac),
         )
 
     def _was_unwanted(self, name: str) -> bool:
@@ -227,7 +272,7 @@ class Reporter:
     def _without_endpoints(self, name: str) -> None:
         placed = self._known.placement(name)
         lacking = _FOR_ENDPOINTS.intersection(placed.ineligible.values())
-        if name not in self._jobs and not placed.ranking and lacking:
+        if name not in self._jobs and name not in self._wins and not placed.ranking and lacking:
             self._put(_Job(name, lambda: True, given_up=True))
 
     def _put(self, job: _Job) -> None:

@@ -21,7 +21,7 @@ from lbprovider.api.resources import ALLOCATIONS
 from lbprovider.election.outcome import Cause, Won, WonReason
 from lbprovider.election.placement import Placement, Reason
 from lbprovider.errors import Unreachable
-from lbprovider.speaker.reporter import GIVEN_UP, WRITERS, Reporter
+from lbprovider.speaker.reporter import GIVEN_UP, PORTION, WRITERS, Reporter
 from lbprovider.speaker.telling import Kind
 from lbprovider.telemetry import REGISTRY
 from tests.fakes import virtual_time
@@ -506,5 +506,46 @@ def test_what_is_ours_again_meanwhile_is_not_said_to_be_led_by_nobody() -> None:
         world.win(of="n1")
         await asyncio.sleep(60)
         assert world.conditions() == {"Announced": "Regained"}
+
+    run(story)
+
+
+def test_a_thousand_wins_hold_up_nobody_and_each_is_told_in_the_end() -> None:
+    async def story(world: World) -> None:
+        names = [f"198.51.{number // 250}.{number % 250}" for number in range(1000)]
+        for name in names:
+            world.allocate(name)
+        world.api.latency = 0.1
+        placements = 0
+
+        def placement(_: str) -> Placement:
+            nonlocal placements
+            placements += 1
+            return Placement(("n1",))
+
+        world.placement = placement  # type: ignore[method-assign]
+        for name in names:
+            world.win(name, of="n2", cause=Cause.NODE_SILENT)
+        assert placements == 0, "the step that won them has other things to do"
+        most = 0
+        while placements < len(names):
+            before = placements
+            await asyncio.sleep(0)
+            most = max(most, placements - before)
+        assert most <= PORTION + WRITERS
+        await asyncio.sleep(60)
+        assert sorted(told[0] for told in world.told) == sorted(names)
+
+    run(story)
+
+
+def test_what_is_lost_before_it_was_looked_at_is_as_if_it_had_never_been_won() -> None:
+    async def story(world: World) -> None:
+        for _ in range(3):
+            world.win()
+            world.lose()
+        await asyncio.sleep(1)
+        assert world.api.calls == []
+        assert world.told == []
 
     run(story)
