@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from lbprovider.errors import WireError
 from lbprovider.wire import arp, ethernet, ndp
 
-_ARP: Final = ethernet.ARP.to_bytes(2, "big")
+_ARP_HIGH, _ARP_LOW = ethernet.ARP.to_bytes(2, "big")
 _OPERATIONS: Final = frozenset({arp.REQUEST_HEAD, arp.REPLY_HEAD})
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A host says something of an address (packed)."""
+class Said(NamedTuple):
+    """A host says something of an address (packed). A tuple, for a LAN may send tens of thousands a second."""
 
     address: bytes
     mac: bytes
@@ -27,7 +25,7 @@ class Said:
 
 def read(frame: bytes | memoryview) -> Said | None:
     """What a frame says; None where it says nothing, or nothing that can be true."""
-    is_arp = len(frame) >= arp.FRAME.size and frame[12:14] == _ARP
+    is_arp = len(frame) >= arp.FRAME.size and frame[12] == _ARP_HIGH and frame[13] == _ARP_LOW
     said = _read_arp(frame) if is_arp else _read_ndp(frame)
     # Nobody's own hardware address: a claim that can't be true moves nobody's traffic.
     return None if said is None or ethernet.is_group(said.mac) or said.mac == arp.NOBODY else said
