@@ -20,6 +20,8 @@ HOLD = 0.25
 PERIOD = 0.05
 AWAY = 3.0
 """Seconds that a Pod takes to be replaced."""
+FINE = 0.002
+"""Seconds between two questions where something happens."""
 AVAILABLE = 1.0
 """Seconds that a Pod is to be ready before the next one is replaced: the DaemonSet's minReadySeconds."""
 
@@ -49,7 +51,7 @@ class Client:
                 self.told.append(mac)
         return replies[0].source if replies else None
 
-    async def asking(self, seconds: float, every: float = 0.002) -> None:
+    async def asking(self, seconds: float, every: float = 0.01) -> None:
         end = self.bench.clock() + seconds
         while self.bench.clock() < end:
             await self.ask()
@@ -59,7 +61,7 @@ class Client:
         end = self.bench.clock() + within
         while not condition():
             assert self.bench.clock() < end
-            await self.asking(0.002)
+            await self.asking(FINE, FINE)
 
 
 def up(bench: Bench, count: int) -> Callable[[], Awaitable[None]]:
@@ -84,23 +86,24 @@ async def restart(bench: Bench, name: str, client: Client, away: float = AWAY) -
     """A rolling update's part: SIGTERM, a new Pod, until that is ready."""
     leaver = await end(bench, name, client)
     bench.nodes[name] = leaver  # its node is still there
-    await client.asking(away)
+    await client.asking(away, every=0.05)
     bench.node(int(name[1:]))
     await client.until(lambda: not bench.nodes[name].speaker.why_not_ready(), within=20)
-    await client.asking(AVAILABLE)
+    await client.asking(0.2, FINE)
+    await client.asking(AVAILABLE, every=0.05)
 
 
 def number(name: str) -> bytes:
     return bytes((2, 0, 0, 0, 0, int(name[1:])))
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", [2, 3])
 def test_a_rolling_update_is_not_seen_by_clients_at_all(count: int) -> None:
     async def story(bench: Bench) -> None:
         await up(bench, count)()
         leader = await bench.led()
         client = Client(bench)
-        await client.asking(5.5)
+        await client.asking(5.5, every=0.1)
         announced = len(bench.lan.frames)
         for name in sorted(bench.nodes):
             await restart(bench, name, client)
@@ -140,7 +143,7 @@ def test_while_it_stands_in_the_frame_comes_from_its_own_port_and_nothing_is_ann
         await bench.three()
         leader = await bench.led()
         client = Client(bench)
-        await client.asking(5.5)
+        await client.asking(5.5, every=0.1)
         before = len(bench.lan.frames)
         await end(bench, leader, client)
         for _ in range(100):
@@ -287,7 +290,7 @@ def test_whoever_stands_in_and_dies_is_followed_as_any_owner() -> None:
         await bench.nodes.pop(second).kill()
         died = bench.clock()
         while await client.ask() in (None, number(second)):
-            await client.asking(0.002)
+            await client.asking(FINE, FINE)
         assert bench.clock() - died <= HOLD + PERIOD
         await client.asking(0.5)
         assert client.told[0] == number(leader)
