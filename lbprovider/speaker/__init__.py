@@ -14,7 +14,7 @@ either: after 5 s without the API server it goes on from what it knew, and no me
 and ``view``: all else, and what follows for each LAN), ``lan`` one LAN, ``attachments`` which LANs there are and what
 is registered of them. ``chronicle`` passes on what happens there to ``reporter``, which writes who leads (``statuses``)
 and why (``causes``), and ``telling`` tells it in Events; ``noticing`` looks at this node. ``presence`` is what a LAN
-sees of it, in another one's place too (``standing``); ``leaving`` is its end, ``witnesses`` what the others' Leases
-say of those that it can't hear, ``swapping`` what Members ask of the API server. ``keeper`` keeps the
-``snapshot`` in ``files``. ``ports`` is what all of it stands on.
+sees of it, in another one's place too (``standing``), ``fastpath`` what the kernel answers of that; ``leaving`` is its
+end, ``witnesses`` what the others' Leases say of those that it can't hear, ``swapping`` what Members ask of the API
+server. ``keeper`` keeps the ``snapshot`` in ``files``. ``ports`` is what all of it stands on.
 """

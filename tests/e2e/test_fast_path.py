@@ -23,6 +23,8 @@ from lbprovider.net.bpf.kernel import open_fast_path
 from lbprovider.net.bpf.maps import Table, Words
 from lbprovider.net.bpf.port import FastPath
 from lbprovider.net.clock import boottime
+from lbprovider.net.links import Link
+from lbprovider.wire import ndp
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 from tests.e2e.rig.wire import LAN, OWN4, OWN6, Wire
@@ -134,6 +136,38 @@ def test_tcpdump_sees_question_and_answer(bench: KernelBench) -> None:
     path.close()
 
 
+@pytest.mark.parametrize("kind", ["bridge", "macvlan"])
+@pytest.mark.parametrize("held", [OURS4, OURS6], ids=["IPv4", "IPv6"])
+def test_an_interface_on_top_of_another_answers_too(bench: KernelBench, kind: str, held: bytes) -> None:
+    if kind == "bridge":
+        bench.ours.add_bridge("upper0")
+        bench.ours.enslave(LAN, "upper0")
+    else:
+        command = ["ip", "-n", bench.ours.name, "link", "add", "upper0", "link", LAN, "type", "macvlan"]
+        subprocess.run(command, check=True)
+        bench.ours.up("upper0")
+    link = Link(
+        name="upper0",
+        index=bench.inside(lambda: socket.if_nametoindex("upper0")),
+        mac=bytes.fromhex(bench.ours.mac("upper0").replace(":", "")),
+    )
+    path = bench.inside(lambda: open_fast_path(link))
+    path.hold(held, link.mac, bench.now() + HOUR)
+    member = bench.inside(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    if held == OURS6:  # else a macvlan gets no solicitation
+        group = ndp.solicited_node(held) + struct.pack("=i", link.index)
+        bench.inside(lambda: member.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group))
+    replied = answer(bench, held, link.mac)
+
+    def answers() -> bool:
+        assert bench.tap.send(question(bench, held))
+        return replied in [each.frame for each in bench.tap.receive()]
+
+    eventually(answers, "it answers, whatever the lower one makes of the question")
+    member.close()
+    path.close()
+
+
 # --- what becomes of it without us
 
 _HOLDER: Final = """
@@ -217,7 +251,16 @@ def test_an_interface_that_is_taken_away_ends_it_without_an_error(bench: KernelB
         bench.open()
 
 
-# --- capabilities
+# --- what it refuses
+
+
+def test_a_process_with_another_clock_is_told_so(bench: KernelBench) -> None:
+    argv = ["unshare", "--time", "--boottime", "1000000", "--fork", sys.executable, "-c", _HOLDER, "0"]
+    run = subprocess.run(bench.ours.command(argv), capture_output=True, text=True, timeout=60, check=False)
+    assert run.stderr.splitlines()[-1] == (
+        "lbprovider.errors.HostError: no fast path: this process is in a time namespace, so the kernel would read its "
+        "deadlines wrongly; run it in the host's"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lbprovider.settings import FastPathKind, TrialSettings
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 
-NAMES: Final = ("drain", "sigkill", "sigstop", "cable-cut", "arp-flood")
+NAMES: Final = ("drain", "sigkill", "sigstop", "arp-flood")
 """Those that a kernel which goes on by itself could spoil, planned and not."""
 _CAPABILITIES: Final = ("net_raw", "bpf", "net_admin")
 _ANSWERS: Final = "lbprovider_kernel_answers_total"

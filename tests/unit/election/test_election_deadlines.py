@@ -50,7 +50,7 @@ def test_all_at_once_is_each_by_itself_but_for_what_has_passed(
             claim.successor, claim.named_at = "b", NOW - 500_000_000
     together = evidence.deadlines(segment, mine, claims.values(), NOW)
     evidence.refresh(segment, mine, claims.values())
-    alone = {address: claim.until for address in ADDRESSES if (claim := claims.get(address)) is not None}
+    alone = {each.address: each.until for each in claims.values()}
     assert together.keys() == alone.keys()
     for address, deadline in alone.items():
         assert together[address] == deadline or max(together[address], deadline) <= NOW, address

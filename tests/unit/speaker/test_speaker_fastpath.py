@@ -17,7 +17,9 @@ from lbprovider.api.resources import NODES
 from lbprovider.errors import HostError
 from lbprovider.net.links import Link
 from lbprovider.speaker.fastpath import KernelAnswers
+from lbprovider.speaker.peers import Peers
 from lbprovider.wire import arp, ethernet
+from lbprovider.wire.heartbeat import Delta, Heartbeat
 from tests.fakes.fast_path import FakeFastPath
 from tests.unit.speaker.bench import VIP, Bench, run
 
@@ -277,3 +279,28 @@ def test_a_speaker_that_ends_leaves_nothing_behind() -> None:
         assert old.closed
 
     run(story)
+
+
+def test_the_kernel_is_silent_before_others_are_told_that_an_address_was_dropped(mocker: MockerFixture) -> None:
+    told: list[bool] = []
+    send = Peers.send
+
+    async def story(bench: Bench) -> None:
+        kernels = _kernels(bench)
+        await bench.three()
+        leader = await bench.led()
+        old = next(each for each in kernels if VIP.packed in each.deadlines)
+
+        def sent(self: Peers, node: str, beat: Heartbeat, hears: tuple[str, ...]) -> None:
+            news = beat.changes.versions if isinstance(beat.changes, Delta) else ()
+            dropped = any(each.address == VIP.packed and not each.since for version in news for each in version)
+            if beat.node == leader and dropped:
+                told.append(VIP.packed in old.deadlines)
+            send(self, node, beat, hears)
+
+        mocker.patch.object(Peers, "send", sent)
+        bench.api.write(NODES, Node(metadata=ObjectMeta(name=leader, labels={names.EXCLUDE_NODE_LABEL: ""})))
+        await bench.until(lambda: told)
+
+    run(story)
+    assert told[0] is False
