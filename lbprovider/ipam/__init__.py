@@ -6,7 +6,7 @@ The path of a decision::
     Ledger(pools).put(spec) …               who holds what: the IPAllocations, nothing else
     request_of(service, namespace labels)   what a Service asks for
     assign(request, ledger)                 Assigned or Refused: what to take, keep and let go
-    joined(…), left(…)                      what the IPAllocations then say
+    joined(…), left(…), set_aside(…)        what the IPAllocations then say
 
 Promises: an address is given only where a pool covers it now, excludes and buggy addresses left out, and nobody else
 holds it, except where all holders may share it. A live address is kept as long as any spec allows it, and longer where
