@@ -297,7 +297,9 @@ class Lan:
         if segment is not None and 2 * lag > segment.hold:
             # Promises that are renewed this late hardly last: others are better off with new addresses (C6).
             self._late_until = now + segment.hold
-            # We were stopped, or the machine was: what is still ours may have been forgotten meanwhile.
+        if segment is not None and lag > segment.hold:
+            # We were stopped, or the machine was: what is still ours may have been forgotten meanwhile. Not in less
+            # than a promise: nobody else could have it, and a machine that is always late would say nothing else.
             self.presence.again(now)
             self._show(now)
         self._be_candidate()

@@ -334,6 +334,20 @@ def test_one_that_was_stopped_and_still_owns_announces_again() -> None:
     assert len(world.after(start, "frame")) >= 2
 
 
+def test_one_that_is_late_by_less_than_a_promise_has_nothing_to_announce_again() -> None:
+    world = World()
+    lan = world.lan("n1")
+    lan.attach(lan.link)
+    lan.adopt(Segment("uid", "lan", 1, (MemberList(("n1",), 1),)), quorum_read=True)
+    lan.wish({VIP: ("n1",)})
+    world.advance(20_000 * MS)
+    start = len(world.log)
+    for _ in range(5):
+        world.advance(100 * MS, late=200 * MS)
+    assert lan.owned == {VIP}
+    assert world.after(start, "frame") == []
+
+
 def test_one_that_is_late_takes_nothing_new_until_it_is_in_time_again() -> None:
     world = World()
     world.lan("n1")
