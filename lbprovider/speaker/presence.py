@@ -18,7 +18,7 @@ from lbprovider.announce.pace import FRAMES_PER_SECOND, Pace
 from lbprovider.announce.probing import Probe, Probing, frame
 from lbprovider.announce.responder import Responder
 from lbprovider.announce.schedule import Announcement, Schedule
-from lbprovider.election.outcome import Lost, Won
+from lbprovider.election.outcome import Lost, Won, WonReason
 from lbprovider.election.segment import Segment
 from lbprovider.net.links import Link
 from lbprovider.speaker.counts import Counts
@@ -261,10 +261,15 @@ class Presence:
         change, _ = self._untold.get(address, (None, 0))
         if change is None:
             self._show(address, now)
-        elif change.probe or (self._probes_first and self._first_use(address)):
+        elif change.probe or (self._probes_first and self._is_first_use(change)):
             self._probing.begin(address, self._link.mac, now)
         else:
             self._free(address, now)
+
+    def _is_first_use(self, change: Won) -> bool:
+        # Whoever hands an address over has used it, though nobody may know yet, and stops when we own it: a question
+        # that we let pass then is one that nobody answers.
+        return change.reason is not WonReason.HANDED_OVER and self._first_use(change.address)
 
     def _free(self, address: bytes, now: int) -> None:
         """Nobody else has the address."""

@@ -163,6 +163,12 @@ def test_what_was_led_before_is_answered_at_once() -> None:
     assert node.said == [won]
 
 
+def test_what_is_handed_over_is_answered_at_once_though_its_leader_is_not_written_yet() -> None:
+    node = Node(fresh={VIP})
+    node.presence.won(Won(VIP, WonReason.HANDED_OVER, predecessor="n2"), SEGMENT.hold, node.now)
+    assert node.answers()
+
+
 def test_probing_switched_off_asks_nobody() -> None:
     node = Node(Manner(probe=Probe.OFF), fresh={VIP})
     node.win()
