@@ -9,8 +9,8 @@ It promises:
 - Whoever lost the Lease stops writing by its own clock, before another can hold it.
 - A Service is written to when something differs, with at most two writes for a new one; one that never was ours is
   never touched. Conditions and Events tell of changes, once, with the reasons of ``ipam.reasons``.
-- An address that another host on the LAN answers for before it was ever announced is set aside and replaced, a few times
-  a Service; one that was announced, adopted or asked for never is. All of that is read from the objects.
+- An address that another host on the LAN answers for before it was ever announced is set aside and replaced, a few
+  times a Service; one that was announced, adopted or asked for never is. All of that is read from the objects.
 - One object that can't be read, or a write that fails, is named and tried again; the others go on.
 
 It never adds a finalizer, never announces, and never asks how an address is announced.
@@ -18,6 +18,6 @@ It never adds a finalizer, never announces, and never asks how an address is ann
 From the outside in: ``app`` the process · ``startup`` what must be there · ``leading`` one term, and how all parts hang
 together · ``watching`` kopf · ``sweeping`` what watches lose · ``inventory`` what is known · ``services`` ``deciding``
 ``allocations`` ``conflicts`` from a Service to its writes · ``freeing`` ``writer`` who is next · ``pools`` ``speakers``
-``placing`` ``segments`` where addresses come from and where they are announced · ``announcing`` what nobody may announce
-· ``guard`` ``tasks`` small tools.
+``placing`` ``segments`` where addresses come from and where they are announced · ``announcing`` what nobody may
+announce · ``guard`` ``tasks`` small tools.
 """
