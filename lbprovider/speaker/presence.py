@@ -298,7 +298,7 @@ class Presence:
     def _hear(self, said: claims.Said, now: int) -> None:
         """Somebody else says that he has an address; not on the path of a question that was answered."""
         address, member = said.address, said.mac in self._members
-        if member and said.is_answer:
+        if said.is_answer:  # also of a node that registers nothing any more: it is its kernel that answers
             self.standing.heard(address, said.mac, now)
         probing = address in self._probing
         if address in self._last_resort and not self._is_heard(said.mac, now) and (probing or not said.is_probe):

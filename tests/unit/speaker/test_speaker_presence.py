@@ -561,6 +561,22 @@ def test_a_restarted_neighbours_address_is_answered_in_its_place() -> None:
     assert node.announced() == []
 
 
+def test_a_node_that_is_stood_in_for_is_there_as_long_as_its_kernel_answers_whatever_its_lease_says() -> None:
+    node = Node()
+    change = Won(VIP, WonReason.HANDED_OVER, predecessor="n2", cause=Cause.RESTARTING)
+    node.presence.won(change, SEGMENT.hold, node.now)
+    node.presence.reach("n2", "", "")  # its speaker has ended
+    for _ in range(20):
+        node.now += 50 * MS
+        outcome = node.presence.standing.due(node.now, LINK, [])
+        assert outcome.own == ()
+        node.hear(arp.reply(bytes((192, 0, 2, 2)), PEER, bytes((192, 0, 2, 1)), OURS))
+    for _ in range(6):  # and now it is silent
+        node.now += 50 * MS
+        outcome = node.presence.standing.due(node.now, LINK, [])
+    assert [each.address for each in outcome.own] == [VIP]
+
+
 def test_an_answer_in_another_nodes_place_leaves_by_our_own_hardware_address_for_ipv6_too() -> None:
     node = Node()
     node.presence.link(replace(LINK, addresses=(*LINK.addresses, ip_interface("2001:db8::1/64"))), node.now)
