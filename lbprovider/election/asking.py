@@ -116,7 +116,7 @@ class Asking:
             if self._ready(address, now, 0)
         ]
         for address, free in self._free.items():
-            wait = _WAIT_PERIODS * segment.period * self._before_me(address, peers, segment.in_force)
+            wait = _WAIT_PERIODS * segment.period * self._before_me(address, free, peers, segment.in_force)
             if self._ready(address, now, max(free.since, able_since) + wait):
                 due.append(Ask(address, free.reason, free.predecessor, free.silent_since))
         return due
@@ -139,14 +139,15 @@ class Asking:
             return False
         return True
 
-    def _before_me(self, address: bytes, peers: Peers, in_force: MemberList) -> int:
-        """How many live candidates are ranked before me; who is not in force won't ask."""
+    def _before_me(self, address: bytes, free: _Free, peers: Peers, in_force: MemberList) -> int:
+        """How many live candidates are ranked before me; who is not in force won't ask, nor who has just let it go."""
         if not self._guards.r13_wait:
             return 0
+        let_go = free.predecessor if free.reason is WonReason.RELEASED and self._guards.r13_let_go else ""
         count = 0
         for node in self.wishes[address]:
             if node == self._node:
                 break
             peer = peers.live.get(node)
-            count += peer is not None and peer.candidate and node in in_force.members
+            count += peer is not None and peer.candidate and node in in_force.members and node != let_go
         return count

@@ -66,6 +66,8 @@ class Guards:
     """Storm: nobody asks for what a live node claims, but for who is named by *every* claimant."""
     r13_wait: bool = True
     """Nodes ranked behind others wait, or the fastest takes everything."""
+    r13_let_go: bool = True
+    """Nobody waits for who has just let the address go: it has lost the quorum, and mostly ranks first."""
     r14_once: bool = True
     """V7: a naming is never taken back or changed."""
     r14_no_third: bool = True

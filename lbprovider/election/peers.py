@@ -23,12 +23,12 @@ class Peer:
 
     ``heard_at`` is when a datagram of it last counted, ``until`` ends my promise to it (ns). ``known`` are its claims
     at its version ``kv``; ``ver`` is its newest. What is ahead of ``kv`` waits for what is missing: news of many
-    addresses takes many datagrams, and they come in any order.
+    addresses takes many datagrams, and they come in any order. ``let_go``: what it owned, and gave up in this one.
     """
 
     __slots__ = (
-        "_ahead", "_full", "candidate", "heard_at", "hold", "incarnation", "known", "kv", "lists", "node", "number",
-        "returning", "sent", "settled", "until", "ver", "version",
+        "_ahead", "_full", "candidate", "heard_at", "hold", "incarnation", "known", "kv", "let_go", "lists", "node",
+        "number", "returning", "sent", "settled", "until", "ver", "version",
     )  # fmt: skip
 
     def __init__(self, node: str, incarnation: int) -> None:
@@ -42,6 +42,7 @@ class Peer:
         self.ver = 0
         self.kv = 0
         self.known: dict[bytes, Change] = {}
+        self.let_go: set[bytes] = set()
         self.candidate = False
         self.returning = False
         self.settled = 0
@@ -68,6 +69,7 @@ class Peer:
                 whole = self._full.add(beat.ver, part, parts, claims)
                 if whole is not None:
                     touched.update(self.known)
+                    self.let_go.update(one for one, claim in self.known.items() if claim.owned)
                     self.known = {}
                     self.kv = beat.ver
                     touched.update(self._apply(whole))
@@ -81,8 +83,11 @@ class Peer:
         for change in changes:
             if change.since:
                 self.known[change.address] = change
+                self.let_go.discard(change.address)
             else:
-                self.known.pop(change.address, None)
+                former = self.known.pop(change.address, None)
+                if former is not None and former.owned:
+                    self.let_go.add(change.address)
             yield change.address
 
 
@@ -186,7 +191,8 @@ class Peers:
             if address in peer.known:
                 self._claim(address, peer.node)
             else:
-                self._unclaim(address, peer.node, WonReason.RELEASED)
+                self._unclaim(address, peer.node, WonReason.RELEASED, owned=address in peer.let_go)
+        peer.let_go.clear()
         return touched
 
     def _bury(self, peer: Peer) -> None:
@@ -198,14 +204,15 @@ class Peers:
         self._claimants.setdefault(address, set()).add(node)
         self._touched[address] = WonReason.UNCLAIMED, ""
 
-    def _unclaim(self, address: bytes, node: str, reason: WonReason) -> None:
+    def _unclaim(self, address: bytes, node: str, reason: WonReason, *, owned: bool = True) -> None:
         nodes = self._claimants.get(address)
         if nodes is None:
             return
         nodes.discard(node)
         if not nodes:
             del self._claimants[address]
-        self._touched[address] = reason, node
+        # Who has only asked never had it.
+        self._touched[address] = reason, node if owned else ""
 
 
 def _newer(beat: Heartbeat, peer: Peer) -> bool:

@@ -154,10 +154,12 @@ class Tenures:
         if claim.reason is WonReason.OWNER_SILENT:
             return Cause.NODE_SILENT
         peer = self._peers.get(claim.predecessor)
-        if peer is None or not peer.candidate:
-            return Cause.RESTARTING if peer is not None and peer.returning else Cause.DRAINING
+        if peer is not None and peer.returning:
+            return Cause.RESTARTING
         if claim.reason is WonReason.RELEASED:
             return Cause.LOST_QUORUM
+        if peer is None or not peer.candidate:
+            return Cause.DRAINING
         eligible = claim.predecessor in self._asking.wishes.get(claim.address, ())
         return Cause.MOVED if eligible else Cause.NOT_ELIGIBLE
 

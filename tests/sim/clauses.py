@@ -77,6 +77,7 @@ CLAUSES: Final[dict[str, str]] = {
     "R13.9": "or from when it could ask at all",
     "R13.10": "but not for the dead",
     "R13.11": "nor for those that take nothing",
+    "R13.14": "nor for who has just let the address go",
     "R13.12": "a successor that is named asks at once",
     "R13.13": "if everybody who claims the address names it",
     # 14: handing on

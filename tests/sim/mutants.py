@@ -142,6 +142,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _edit("R13.10", f"{_ASKING}._before_me", "peer is not None and peer.candidate and node in in_force.members", "True",
           "the_dead_are_not_waited_for"),
     _edit("R13.11", f"{_ASKING}._before_me", "peer.candidate and ", "", "who_takes_nothing_is_not_waited_for"),
+    _off("R13.14", "r13_let_go", by="the_deaf_are_not_waited_for", where=MINOR),
     _edit("R13.12", f"{_ASKING}.due", "in self._offered.items()", "in ()", "a_move_leaves_no_gap"),
     _off("R13.13", "r13_every_claimant", by="no_storm", where=SCENE),
     _edit("R14.1", f"{_TENURES}._hand_on", ' if claim.owned else ""', "", "nobody_is_named_before_it_is_owned"),

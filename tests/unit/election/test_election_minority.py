@@ -24,6 +24,7 @@ def test_a_missing_quorum(story: Callable[[Guards], None]) -> None:
         ("r18_half", minority.v13_fewer_than_half),
         ("r19_leases", minority.last_resort),
         ("r19_contested", minority.v14_heard_one_way),
+        ("r13_let_go", minority.the_deaf_are_not_waited_for),
         ("c9_sight", minority.who_sees_goes_first),
         ("c9_others_see", minority.the_blind_leave_it_to_who_sees),
         ("c1_elsewhere", minority.the_deleted_segment_ends_first),
