@@ -108,7 +108,7 @@ class World:
             node.paused = False
             node.inbox.clear()
             node.reborn()
-            node.member = Member(name, node.incarnation, node.local(self.now), CLUSTER, self.guards)
+            node.member = self._life(node)
             node.disk.found()
             self._tell_durable(node)
             stored = node.disk.file
@@ -331,6 +331,10 @@ class World:
         return "\n".join([*map(judge.told, self._trace), "the last of all:", *map(judge.told, self._recent)])
 
     # --- The machinery ---
+
+    def _life(self, node: Node) -> Member:
+        """A process starts."""
+        return Member(node.name, node.incarnation, node.local(self.now), CLUSTER, self.guards)
 
     def _note(self, what: str, where: str, detail: object) -> None:
         if what not in judge.CHATTER:
