@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab trials nightly nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
+.PHONY: demo test lint types imports unit contract lab trials campaign fuzz nightly nightly-campaign nightly-soak nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
@@ -57,6 +57,12 @@ lab: $(VENV)/.dev ## the demo, and the lab that stays, as users run them
 trials: $(VENV)/.dev ## the failure matrix, a row for each fault: 3 nodes (or what the fault takes), IPv4, one address
 	$(PYTEST) --durations=1 tests/lab/test_trials.py
 
+campaign: $(VENV)/.dev ## a million random events against the rules of leader election
+	$(PYTEST) tests/sim
+
+fuzz: $(VENV)/.dev ## a million datagrams and frames that nobody should send
+	$(PYTEST) tests/fuzz
+
 # Each in turn, whatever became of the one before; together they take a night.
 TRIALS := $(BIN)/lbprovider lab trial --repeat 5
 nightly-trials: $(VENV)/.dev ## the failure matrix in all its dimensions
@@ -69,8 +75,14 @@ nightly-trials: $(VENV)/.dev ## the failure matrix in all its dimensions
 	  $(TRIALS) split-2-2 $$family || failed=1; \
 	done; exit $$failed
 
+nightly-campaign: $(VENV)/.dev ## a hundred times the events, from another seed each night
+	LBPROVIDER_EVENTS=100000000 LBPROVIDER_SEED=$$(date +%Y%m%d)0000 $(PYTEST) tests/sim
+
+nightly-soak: $(VENV)/.dev ## a quarter of an hour beside eight programs that never rest
+	$(BIN)/python -m bench.soak
+
 nightly: ## all that takes too long for each change
-	$(MAKE) --keep-going nightly-trials
+	$(MAKE) --keep-going nightly-campaign nightly-soak nightly-trials
 
 $(VENV)/.e2e: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[e2e]'
