@@ -56,6 +56,14 @@ def owned(node: Running) -> int:
     return agent.owned
 
 
+def is_candidate(node: Running, peer: str) -> bool:
+    """Whether a node has heard on the LAN that another one takes addresses, whatever the API server has told it."""
+    agent = node.speaker._agent
+    assert agent is not None
+    found = agent._lans[SEGMENT].member._peers.get(peer)
+    return found is not None and found.candidate
+
+
 def members(bench: Bench) -> tuple[str, ...]:
     """The members, while there is one list of them."""
     first, *others = bench.api.objects(SEGMENTS)[SEGMENT].spec.lists
@@ -74,6 +82,8 @@ def test_a_drained_node_hands_on_without_a_question_unanswered_and_takes_nothing
         (other,) = await bench.ask()
         assert other != leader.link.mac
         assert not leader.speaker.why_not_ready()  # it goes on voting
+        others = [each for each in bench.nodes.values() if each is not leader]
+        assert not any(is_candidate(each, leader.name) for each in others)
         assert members(bench) == ("n1", "n2", "n3")
         for each in [each for each in bench.nodes.values() if each.link.mac == other]:
             await bench.nodes.pop(each.name).kill()
@@ -83,6 +93,7 @@ def test_a_drained_node_hands_on_without_a_question_unanswered_and_takes_nothing
         annotate(bench, leader.name, drained=False)
         await asyncio.sleep(1)
         assert await bench.ask() == [third]  # nothing moves back
+        assert is_candidate(next(each for each in bench.nodes.values() if each is not leader), leader.name)
         assert owned(leader) == 0
 
     run(story)
