@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from lbprovider.api import resources
 from lbprovider.lab import objects
+from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.trials.stage import AFTER, HEALED, SETTLED, Stage
 
 
 def endpoint_gone(stage: Stage) -> None:
     """Under externalTrafficPolicy Local the owner's node loses its endpoint; it gets it back."""
-    lab, service = stage.lab, stage.service
-    family: objects.Family = "IPv4" if stage.address.version == 4 else "IPv6"  # noqa: PLR2004 - the family
-    servers = {name: place.pods4[1] if family == "IPv4" else place.pods6[1] for name, place in lab.lan.nodes.items()}
-    whole = objects.endpoint_slice(objects.NAMESPACE, service, family, servers)
-    left = {name: address for name, address in servers.items() if name != stage.owner}
-    less = objects.endpoint_slice(objects.NAMESPACE, service, family, left)
     _policy(stage, "Local")
     try:
         stage.look_on(AFTER)
         stage.strike()
-        _endpoints(stage, less)
+        _endpoints(stage, without=stage.owner)
         stage.taken_over()
         stage.heal()
-        _endpoints(stage, whole)
+        _endpoints(stage)
         stage.look_on(HEALED)
     finally:
         _policy(stage, "Cluster")
@@ -33,10 +28,16 @@ def _policy(stage: Stage, policy: str) -> None:
     stage.lab.admin.patch(resources.SERVICES, stage.service, change, objects.NAMESPACE)
 
 
-def _endpoints(stage: Stage, wanted: objects.Document) -> None:
-    name = wanted["metadata"]["name"]
-    change = {"endpoints": wanted["endpoints"]}
-    stage.lab.admin.patch(objects.ENDPOINT_SLICES, name, change, objects.NAMESPACE)
+def _endpoints(stage: Stage, without: str = "") -> None:
+    """Have an endpoint of the Service on each node but one, in each of its families."""
+    nodes = {name: place for name, place in stage.lab.lan.nodes.items() if name != without}
+    ours: dict[objects.Family, dict[str, Address]] = {"IPv4": {name: each.pods4[1] for name, each in nodes.items()}}
+    if stage.lab.settings.ipv6:
+        ours["IPv6"] = {name: each.pods6[1] for name, each in nodes.items()}
+    for family, servers in ours.items():
+        wanted = objects.endpoint_slice(objects.NAMESPACE, stage.service, family, servers)
+        change = {"endpoints": wanted["endpoints"]}
+        stage.lab.admin.patch(objects.ENDPOINT_SLICES, wanted["metadata"]["name"], change, objects.NAMESPACE)
 
 
 def members_changed(stage: Stage) -> None:
