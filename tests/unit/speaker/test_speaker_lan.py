@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -59,7 +58,7 @@ class World:
     def __post_init__(self) -> None:
         self._timers: list[tuple[int, int, Timer, Callable[[], None]]] = []
         self._count = 0
-        self._pending: list[Callable[[], None]] = []
+        self._pending: list[tuple[Lan, bytes, str]] = []
 
     def call_at(self, when: int, callback: Callable[[], None]) -> Timer:
         timer = Timer()
@@ -67,11 +66,12 @@ class World:
         heapq.heappush(self._timers, (when, self._count, timer, callback))
         return timer
 
-    def deliver(self) -> None:
-        while self._pending:
-            pending, self._pending = self._pending, []
-            for each in pending:
-                each()
+    def deliver(self, *to: Lan) -> None:
+        """What is on its way, to these or to all."""
+        while pending := [each for each in self._pending if not to or each[0] in to]:
+            self._pending = [each for each in self._pending if each not in pending]
+            for lan, payload, source in pending:
+                lan._received([(payload, source)])
 
     def advance(self, nanoseconds: int, *, late: int = 0) -> None:
         """Time passes, and timers run when they are due; or ``late``, for one whose loop was held up."""
@@ -146,8 +146,12 @@ class Ports:
         for node, lan in self.world.lans.items():
             target = lan.link
             if target is not None and to == str(target.addresses[0].ip) and not {node, self.node} & self.world.cut:
-                self.world._pending.append(partial(lan._received, [(payload, f"192.0.2.{self.number}")]))
+                self.world._pending.append((lan, payload, f"192.0.2.{self.number}"))
         return True
+
+    def hear(self) -> None:
+        if self.lan is not None:
+            self.world.deliver(self.lan)
 
     @property
     def failures(self) -> Mapping[str, int]:
@@ -184,7 +188,7 @@ class FakePackets:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    def listen(self, addresses: Collection[bytes]) -> None:
+    def listen(self, addresses: Iterable[bytes]) -> None:
         self._ports.world.log.append(("listen", self._ports.node, frozenset(addresses)))
 
     def work(self) -> bool:
@@ -332,6 +336,23 @@ def test_one_that_was_stopped_and_still_owns_announces_again() -> None:
     assert world.after(start, "frame") == []
     world.advance(100 * MS, late=15_000 * MS)
     assert len(world.after(start, "frame")) >= 2
+
+
+def test_what_has_come_is_heard_before_a_timer_that_is_late_lets_promises_lapse() -> None:
+    world = World()
+    owner, voter = world.join("n1", "n2")
+    sent = owner._upstairs.payloads  # type: ignore[attr-defined]
+    before = len(sent)
+    while len(sent) == before:
+        world.deliver()
+        world.now = max(world.now, owner._timer_due)
+        owner._wake()
+    world.deliver(voter)  # which echoes at once, and that lies in the owner's socket
+    world.now += 220 * MS
+    assert not owner.owns(VIP)
+    owner._wake()
+    assert owner.owned == {VIP}
+    assert owner.owns(VIP)
 
 
 def test_one_that_is_late_by_less_than_a_promise_has_nothing_to_announce_again() -> None:
