@@ -144,9 +144,33 @@ def test_sigkill_of_the_leaders_speaker_moves_the_address_within_two_holds(
     provider.all_ready()
 
 
-@pytest.mark.parametrize("cluster", [1, 2], indirect=True, ids=["nodes=1", "nodes=2"])
+@pytest.mark.parametrize("cluster", [2], indirect=True, ids=["nodes=2"])
 @FAMILIES
-def test_without_a_majority_left_the_address_is_silent_until_the_speaker_is_back(
+def test_of_two_nodes_the_one_that_is_left_serves_by_the_api_servers_word(
+    provider: Provider, address: Address, report: Report
+) -> None:
+    old = provider.leader(address)
+    eyes = Eyes(provider.cluster.lan, address)
+    eyes.answered(by=provider.mac(old))
+    provider.speakers[old].kill()
+    killed = time.monotonic_ns()
+    (other,) = (name for name in provider.cluster.lan.nodes if name != old)
+    eyes.answered(since=killed, by=provider.mac(other))
+    provider.start_speaker(old)
+    provider.all_ready()
+    eyes.look_on(300)
+    eyes.close()
+    verdict = eyes.verdict()
+    report(str(verdict))
+    assert verdict.silence.length <= 1000 * MS + verdict.silence.lateness
+    assert verdict.macs == (provider.mac(old), provider.mac(other)), "who comes back takes nothing back"
+    assert verdict.contests == ()
+    assert eyes.contests() == ()
+
+
+@pytest.mark.parametrize("cluster", [1], indirect=True, ids=["nodes=1"])
+@FAMILIES
+def test_the_only_node_is_silent_until_its_speaker_is_back(
     provider: Provider, address: Address, report: Report
 ) -> None:
     old = provider.leader(address)
