@@ -28,6 +28,10 @@ class Datagrams(Protocol):
         """
         ...
 
+    def hear(self) -> None:
+        """Hand over now what has come; the loop would at its next turn."""
+        ...
+
     @property
     def failures(self) -> Mapping[str, int]:
         """Datagrams lost at sending, by the kernel's reason (``EHOSTUNREACH``, ``ENOBUFS``, …)."""
@@ -143,6 +147,11 @@ class KernelDatagrams:
     @property
     def failures(self) -> Mapping[str, int]:
         return self._failures
+
+    def hear(self) -> None:
+        for each in tuple(self._sockets.values()):
+            if each in self._sockets.values():  # whoever hears the first may close
+                self._read(each)
 
     def close(self) -> None:
         for each in self._sockets.values():

@@ -100,6 +100,11 @@ class Interface:
             self._groups.rejoin()
             self._work()
 
+    def hear(self) -> None:
+        """Receive the datagrams that have come, before anything else is done."""
+        if self._datagrams is not None:
+            self._datagrams.hear()
+
     def send_datagram(self, payload: bytes, to: str) -> None:
         """To a peer; what is lost here is counted below."""
         if self._datagrams is not None:

@@ -291,6 +291,10 @@ class Lan:
         lag = now - self._timer_due
         self._timer, self._timer_due = None, _NEVER
         telemetry.LOOP_LAG.observe(lag / _SECOND)
+        # The loop runs timers that became due while it was busy with what was ready before, and asks the kernel later:
+        # promises that were renewed meanwhile would lapse.
+        self._interface.hear()
+        now = self._host.clock()
         self._step(self.member.tick(now), now)
         self._stand(now)
         segment = self.member.segment

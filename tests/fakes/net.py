@@ -227,6 +227,7 @@ class FakeDatagrams:
             raise HostError(f"can't bind UDP port {port} on {link.name}: No such device")
         self.failures: Counter[str] = Counter()
         self._received = received
+        self._waiting: list[tuple[bytes, str]] = []
         node.lan.datagrams.append(self)
 
     @property
@@ -251,12 +252,14 @@ class FakeDatagrams:
             peer = each.link
             reaches = peer is not None and link.carrier and peer.usable and lan.passes(link.mac, peer.mac)
             if peer is not None and reaches and each.port == self.port and target in {ip.ip for ip in peer.addresses}:
-                asyncio.get_running_loop().call_soon(each.deliver, payload, own[0])
+                each._waiting.append((payload, own[0]))
+                asyncio.get_running_loop().call_soon(each.hear)
         return True
 
-    def deliver(self, payload: bytes, source: str) -> None:
-        if self in self.node.lan.datagrams:
-            self._received([(payload, source)])
+    def hear(self) -> None:
+        batch, self._waiting = self._waiting, []
+        if batch and self in self.node.lan.datagrams:
+            self._received(batch)
 
     def close(self) -> None:
         if self in self.node.lan.datagrams:

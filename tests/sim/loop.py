@@ -142,6 +142,9 @@ class Ports:
             self._world._send(self._node.name, names[to], decode(unseal(payload, (KEY,)).payload))
         return True
 
+    def hear(self) -> None:
+        """Nothing waits: what comes is a step of its own."""
+
     def listen(self, addresses: Collection[bytes]) -> None:
         """All that is asked is heard."""
 
