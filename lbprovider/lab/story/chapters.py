@@ -21,9 +21,10 @@ from lbprovider.lab.story import findings
 from lbprovider.lab.story.arrival import TITLE, Arrival, listed
 from lbprovider.lab.story.findings import Finding, milliseconds
 from lbprovider.lab.story.telling import Teller
+from lbprovider.lab.trials.target import CRASH, WITNESS
 
-MAJORITY: Final = 3
-"""The least number of nodes that leaves a majority when one dies."""
+PAIR: Final = 2
+"""Of so many nodes the API server says who serves when one dies; of more the others do, which is quicker."""
 _BEFORE: Final = 100
 """Milliseconds that are watched before a fault: whoever answers then is who answers."""
 _AFTER: Final = 500
@@ -87,10 +88,8 @@ class Story:
     def _chapters(self) -> Iterator[tuple[str, _Chapter]]:
         yield TITLE, self._arrival.tell
         addresses = next(iter(self._arrival.services.values())).addresses
-        if len(self._lab.lan.nodes) < MAJORITY:
-            self._teller.chapter(
-                f"Nothing of a leader that dies or is cut off: of fewer than {MAJORITY} nodes no majority is left then"
-            )
+        if len(self._lab.lan.nodes) < PAIR:
+            self._teller.chapter("Nothing of a leader that dies or is cut off: of one node nobody is left then")
         else:
             for address in addresses:
                 yield f"SIGKILL of the leader, {address}", partial(self.leader_dies, address=address)
@@ -98,6 +97,10 @@ class Story:
                 yield f"a cable cut and healed, {address}", partial(self.cable_cut, address=address)
         yield "the API server down", partial(self.api_down, addresses=addresses)
         yield "a Service deleted", self.delete
+
+    def _most(self) -> int:
+        """The longest silence that is good enough when an owner is gone, ns."""
+        return (WITNESS if len(self._lab.lan.nodes) == PAIR else CRASH).silence(self._lab.hold)
 
     # --- chapters
 
@@ -125,7 +128,7 @@ class Story:
         moved = findings.moved(title, whole, lab.node_of, old, new)
         self._say(f"the speaker of {old} is back and ready; answered by {moved.seen}, and by nobody else")
         return [
-            findings.silence(title, fault, lab.hold),
+            findings.silence(title, fault, self._most()),
             moved,
             findings.owners(title, whole, eyes.contests()),
         ]
@@ -154,7 +157,7 @@ class Story:
         twice = findings.owners(title, verdict, eyes.contests())
         self._say(f"{old} votes again and takes nothing back; time that two MACs answered: {twice.seen}")
         return [
-            findings.silence(title, verdict, lab.hold),
+            findings.silence(title, verdict, self._most()),
             findings.moved(title, verdict, lab.node_of, old, new),
             twice,
         ]

@@ -56,11 +56,10 @@ def complete(chapter: str, what: str, wanted: Sequence[str], took: Mapping[str, 
     return Finding(chapter, what, f"{len(came)} of {len(wanted)}{within}", "all", len(came) == len(wanted))
 
 
-def silence(chapter: str, verdict: Verdict, hold: int) -> Finding:
-    """How long a client was left without an answer while the address moved: at most twice the voters' promise."""
+def silence(chapter: str, verdict: Verdict, most: int) -> Finding:
+    """How long a client was left without an answer while the address moved, and how long it may be, ns."""
     found = verdict.silence
     late = f" (the prober itself late by {milliseconds(found.lateness)})" if found.lateness > STILL else ""
-    most = 2 * hold
     ok = found.length <= most + found.lateness
     seen = f"{milliseconds(found.length)}{late}"
     return Finding(chapter, "silence", seen, f"≤ {milliseconds(most)}", ok, _void(verdict, ok=ok))
