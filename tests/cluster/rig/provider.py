@@ -15,8 +15,6 @@ from tests.e2e.rig.waiting import eventually
 
 HOLD: Final = PERIODS_PER_HOLD * DEFAULT_PERIOD
 """How long promises between speakers last, up to 26 nodes, in nanoseconds."""
-CRASH: Final = HOLD + HOLD // PERIODS_PER_HOLD
-"""How long nobody may answer where an owner dies (DESIGN section 5), in nanoseconds."""
 WORKLOADS: Final = (f"deployment/{CONTROLLER}", f"daemonset/{SPEAKER}")
 IMAGE: Final = "lbprovider:e2e"
 """What our image is called here: no release, so nothing that was pulled is taken for it."""
