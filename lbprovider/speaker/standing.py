@@ -124,9 +124,9 @@ class Standing:
 
     def _outcome(self, step: Step, link: Link | None = None) -> Outcome:
         own = tuple(self._as_own(address, why) for address, why in step.own.items())
-        frames = ()
-        if link is not None:
-            frames = tuple(ask(one.address, one.mac, link.mac, link.addresses) for one in step.ask)
+        if link is None:
+            return Outcome(own, step.hand)
+        frames = (ask(one.address, one.mac, link.mac, link.addresses) for one in step.ask)
         return Outcome(own, step.hand, tuple(frame for frame in frames if frame is not None))
 
     def _as_own(self, address: bytes, why: Why) -> Won:

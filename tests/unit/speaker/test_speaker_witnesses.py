@@ -61,7 +61,7 @@ def test_a_lease_that_stands_still_for_long_says_that_its_node_is_gone() -> None
     world.now = 5 * SECOND + UNCHANGED - 1
     assert world.unchanged() == frozenset()
     world.now += 1
-    assert world.unchanged() == {"n3"}
+    assert world.unchanged() == frozenset({"n3"})
     world.renew("n3")
     assert world.unchanged() == frozenset()
 
@@ -72,7 +72,7 @@ def test_the_same_lease_again_as_after_a_list_is_no_renewal() -> None:
         world.renew("n1")
         world.witnesses.renewed("n2", "uid once")
         world.now += 10 * SECOND
-    assert world.unchanged() == {"n2", "n3"}
+    assert world.unchanged() == frozenset({"n2", "n3"})
 
 
 def test_a_member_whose_lease_is_gone_or_never_was_counts_as_one_that_stands_still() -> None:
@@ -80,18 +80,18 @@ def test_a_member_whose_lease_is_gone_or_never_was_counts_as_one_that_stands_sti
     world.renew("n1", "n2")
     world.renew("n1", "n2", seconds=30)
     world.witnesses.renewed("n2", "")
-    assert world.unchanged() == {"n3"}
+    assert world.unchanged() == frozenset({"n3"})
     world.renew("n1", seconds=40)
-    assert world.unchanged() == {"n2", "n3"}
+    assert world.unchanged() == frozenset({"n2", "n3"})
 
 
 def test_while_the_api_server_does_not_answer_nothing_is_said() -> None:
     world = World()
     world.renew("n1", seconds=100)
     world.renew("n1")
-    assert world.unchanged() == {"n2", "n3"}
+    assert world.unchanged() == frozenset({"n2", "n3"})
     world.now += ANSWERS - 1
-    assert world.unchanged() == {"n2", "n3"}
+    assert world.unchanged() == frozenset({"n2", "n3"})
     world.now += 1
     assert world.unchanged() is None
 
@@ -103,7 +103,7 @@ def test_what_stood_still_while_it_did_not_answer_counts_from_when_it_does_again
     world.renew("n1")
     assert world.unchanged() == frozenset()
     world.renew("n1", "n2", seconds=UNCHANGED // SECOND)
-    assert world.unchanged() == {"n3"}
+    assert world.unchanged() == frozenset({"n3"})
 
 
 def test_where_the_last_resort_is_switched_off_no_lease_ever_says_that_a_node_is_gone() -> None:
