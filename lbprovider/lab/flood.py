@@ -21,7 +21,7 @@ from lbprovider.net.tap import Tap
 _SECOND: Final = 1_000_000_000
 _BURST: Final = 64
 """Requests between two looks at the clock."""
-_FROM: Final = IPv4Address("198.18.0.1")  # RFC 2544
+_FROM: Final = IPv4Address("198.19.0.1")  # RFC 2544, as objects.OFF_LINK: an end of it that no pool reaches
 _DIFFERENT: Final = 4096
 """Addresses that are asked for, in turn: none that anybody has."""
 

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 def rows(request: pytest.FixtureRequest) -> Mapping[str, Row]:
     """Those that were asked for, in one run: they share their labs."""
     here = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
-    names = [item.callspec.params["name"] for item in here]
+    names = [str(item.callspec.params["name"]) for item in here]
     argv = [command(), "lab", "trial", *names, "-o", "json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.stdout, f"status {done.returncode}\n{done.stderr}"
