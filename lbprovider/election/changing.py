@@ -45,14 +45,17 @@ class Changing:
         self._connected_until = NEVER
         self._epoch = -1
         self._now = start
+        self._given: ProposeSwap | None = None
+        self._again_at = FOREVER
 
     @property
     def next_at(self) -> int:
-        """When a quorum may turn out to be missing, ns."""
-        return self._connected_until if self._connected_until > self._now else FOREVER
+        """When a quorum may turn out to be missing, or what was given away is to be written again, ns."""
+        return min(self._connected_until if self._connected_until > self._now else FOREVER, self._again_at)
 
     def entered(self, before: Segment | None, after: Segment, live: Mapping[str, Peer], now: int) -> None:
         """Another version is in force for me."""
+        self._given, self._again_at = None, FOREVER
         self.settling.adopted(now)
         self.minority.entered(before, after, live.keys(), now)
 
@@ -94,6 +97,16 @@ class Changing:
             swap = self.minority.proposal(segment, supporters | {self._node}, now)
         return swap or self.leaving.proposal(segment, supporters, now) or self._yield(segment, live, supporters, now)
 
+    def again(self, segment: Segment, now: int) -> ProposeSwap | None:
+        """What this member has given away is written until a newer version is read, at most once a hold.
+
+        The first write may be on its way still. Whichever of them lands first, the others lose to it.
+        """
+        if self._given is None or now < self._again_at:
+            return None
+        self._again_at = now + segment.hold
+        return self._given
+
     def leaving_done(self, segment: Segment, live: Mapping[str, Peer], now: int) -> bool:
         """C10: whether the others need this node no more."""
         return self.leaving.done(segment, self._supporters(segment, live, now))
@@ -121,4 +134,6 @@ class Changing:
         self.yielded = True
         self._connected_until = NEVER
         heirs = MemberList(tuple(sorted(to)), majority(len(to)), segment.in_force.period)
-        return ProposeSwap(segment.version, replace(segment, version=segment.version + 1, lists=(heirs,)))
+        self._given = ProposeSwap(segment.version, replace(segment, version=segment.version + 1, lists=(heirs,)))
+        self._again_at = now + segment.hold
+        return self._given

@@ -73,7 +73,7 @@ class Member:
         if self._segment is not None and segment.uid != self._segment.uid:
             self._leave(self._segment)
         self._enter(segment)
-        self._vote.read |= quorum_read
+        self._vote.read |= quorum_read and segment.version > self._vote.above
         return self._end()
 
     def restore(self, segment: Segment, silence: int, now: int) -> Output:
@@ -346,6 +346,8 @@ class Member:
             self._changing.settling.settle(segment, now, durable=self._vote.settles(segment))
             self._changing.watch(segment, mine, now)
             swap = self._change(segment)
+        else:
+            swap = self._changing.again(segment, now)
         if self._vote.given:  # still: who yields has none
             datagrams = self._post.due(segment, now, self._head(segment))
         return Output(tuple(self._tenures.changes), datagrams, swap, ignored)
@@ -358,7 +360,7 @@ class Member:
             # Nothing is owned, and nothing promised, before what came of the swap was read with quorum.
             for claim in tuple(self._claims.values()):
                 self._tenures.drop(claim, LostReason.YIELDED)
-            self._vote.restart(self._now, segment.hmax)
+            self._vote.restart(self._now, segment.hmax, above=segment.version)
             self._post.beat_at = FOREVER
         return swap
 

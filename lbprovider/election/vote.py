@@ -27,6 +27,7 @@ class Vote:
         given: this node votes, or did before its promises outgrew what is on disk.
         read: the Segment was read with quorum, or restored.
         durable: what is on disk for a later life to find; None where it would find nothing.
+        above: only a newer version than this counts as read.
         silence: the longest promise of this life, ns; of the one that it was restored from, too.
     """
 
@@ -38,6 +39,7 @@ class Vote:
         self._guards = guards
         self._since = start
         self._least = 0
+        self.above = 0
 
     def may(self, segment: Segment, now: int) -> bool:
         """Whether the vote is given, or could be now."""
@@ -78,7 +80,14 @@ class Vote:
         self.read = True
         self._least = self.silence = silence
 
-    def restart(self, now: int, silence: int) -> None:
-        """C1: another Segment. Silent for at least this long (ns), and until that one is read."""
+    def restart(self, now: int, silence: int, *, above: int = 0) -> None:
+        """C1, C9: another Segment, or one that was given away. Silent for at least this long, and until it is read.
+
+        Args:
+            now: the time.
+            silence: how long, ns.
+            above: the version that was given away: to read it once more says nothing, for what was written may be on
+                its way.
+        """
         self.given = self.read = False
-        self._since, self._least = now, silence
+        self._since, self._least, self.above = now, silence, above

@@ -144,6 +144,7 @@ CLAUSES: Final[dict[str, str]] = {
     "C9.3": "where nobody sees anybody, both wait and race",
     "C9.4": "who serves blindly yields to a half that sees",
     "C9.5": "and neither owns nor votes before it has read what came of that",
+    "C9.6": "which the version that it gave away doesn't tell",
     "C10.1": "who ends takes itself off the list, where the others need that",
     "C10.2": "but not where they have a vote to spare",
     "C10.3": "nor where nobody is left",

@@ -166,6 +166,26 @@ def who_yields_reads_first(guards: Guards = ALL) -> None:
     assert world.member("a").needs_quorum_read
 
 
+def what_was_given_away_is_not_read_back(guards: Guards = ALL) -> None:
+    """Its write takes long: the read that it makes meanwhile still shows what was before."""
+    world = started("ab", guards)
+    world.isolate("a")
+    world.no_api.add("b")
+    world.run(3 * SECOND)
+    assert world.owners(X) == {"a"}
+    before = world.segment
+    world.no_api.clear()
+    world.net = replace(world.net, write=(800 * MS, 800 * MS))
+    world.leases("a", sighted="b")
+    seeing(world, "b", span=10 * SECOND)
+    assert world.run(SECOND, until=lambda: bool(world.counts[f"Lost/{LostReason.YIELDED}"]))
+    world.adopt("a", before, quorum=True)
+    world.no_api.add("a")  # it doesn't hear what came of it
+    world.run(2 * SECOND)
+    assert members(world) == [{"b"}]
+    assert world.owners(X) == {"b"}
+
+
 def two_blind_ones_yield(guards: Guards = ALL) -> None:
     """One after the other."""
     world = started("abcd", guards)
@@ -317,6 +337,7 @@ STORIES = (
     the_blind_leave_it_to_who_sees,
     who_serves_blindly_yields,
     who_yields_reads_first,
+    what_was_given_away_is_not_read_back,
     two_blind_ones_yield,
     who_goes_takes_itself_off,
     the_last_one_just_goes,
