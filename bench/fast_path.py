@@ -134,7 +134,7 @@ def ordinary(wire: Wire, addresses: list[bytes], frames: list[bytes], *, per_sec
 
 def by_kernel(
     wire: Wire, addresses: list[bytes], frames: list[bytes], *, per_second: int = 0
-) -> tuple[int, int, float]:
+) -> tuple[int, int, float, float]:
     """The same by the fast path, refreshed as a speaker does."""
     path = wire.inside(lambda: open_fast_path(wire.link))
     for each in addresses:

@@ -79,7 +79,8 @@ def test_of_many_a_few_are_told_one_by_one_and_the_rest_in_one_event_on_the_node
         assert [(event.involved_object.uid, event.reason, event.message) for event in gathered] == [
             (
                 "uid-of-n1", "NodeSilent",
-                "94 addresses at once, told here together: 192.0.2.5, 192.0.2.6, 192.0.2.7, 192.0.2.8, 192.0.2.9 and 89 more",
+                ("94 addresses at once, told here together: 192.0.2.5, 192.0.2.6, 192.0.2.7, 192.0.2.8, 192.0.2.9 "
+                "and 89 more"),
             ),
             ("uid-of-n1", "Drain", "1 addresses at once, told here together: 192.0.2.99"),
         ]  # fmt: skip
