@@ -22,7 +22,7 @@ from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.pools import Pools
 from lbprovider.controller.speakers import Speakers
 from lbprovider.election import placement
-from lbprovider.election.membership import Plan, Why, next_segment, unheard_members
+from lbprovider.election.membership import Plan, Why, newcomers, next_segment, unheard_members
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import to_address
@@ -39,6 +39,9 @@ UNHEARD: Final = 10.0
 """Seconds for which a new speaker may be unheard before it is said: it needs one to be heard, and to report it."""
 DEAD: Final = 30.0
 """Seconds for which no member has heard another one before that is taken off the list (C8)."""
+
+JOIN: Final = 0.5
+"""Seconds for which a node is heard before it is added: by then it has granted its members what they own."""
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +87,7 @@ class Segments:
         self._seen: tuple[int, tuple[L2Advertisement, ...]] | None = None
         self._unheard_since: dict[tuple[str, str], float] = {}
         self._missing_since: dict[tuple[str, str], float] = {}
+        self._heard_since: dict[tuple[str, str], float] = {}
         speakers.subscribe(self.look)
         inventory.segments.subscribe(self._changed)
 
@@ -146,7 +150,8 @@ class Segments:
     async def _keep(self, name: str) -> None:
         current = self._inventory.segments.objects.get(name)
         spec = current.spec if current else None
-        plan = next_segment(name, spec, self._speakers.registrations, self._dead(name, spec))
+        registrations = self._speakers.registrations
+        plan = next_segment(name, spec, registrations, self._dead(name, spec), self._fresh(name, spec))
         if plan.spec is not None:
             if current is None:
                 made = Segment(metadata=ObjectMeta(name=name), spec=plan.spec)
@@ -162,14 +167,25 @@ class Segments:
     def _dead(self, name: str, spec: SegmentSpec | None) -> frozenset[str]:
         """The members that no other one has heard for ``DEAD``."""
         missing = unheard_members(name, spec, self._speakers.registrations, self._speakers.renewed(DEAD))
+        return missing - self._recent(self._missing_since, name, missing, DEAD)
+
+    def _fresh(self, name: str, spec: SegmentSpec | None) -> frozenset[str]:
+        """The nodes that may be added, but have been heard for less than ``JOIN``."""
+        coming = newcomers(name, spec, self._speakers.registrations)
+        return self._recent(self._heard_since, name, coming, JOIN)
+
+    def _recent(
+        self, since: dict[tuple[str, str], float], name: str, nodes: frozenset[str], span: float
+    ) -> frozenset[str]:
+        """Of these nodes those of which this has been so for less than ``span``; looks again when it is over."""
         now = self._clock()
-        for key in [key for key in self._missing_since if key[0] == name and key[1] not in missing]:
-            del self._missing_since[key]
-        for node in missing:
-            if (name, node) not in self._missing_since:
-                self._missing_since[name, node] = now
-                asyncio.get_running_loop().call_later(DEAD, self.look)
-        return frozenset(node for node in missing if now - self._missing_since[name, node] >= DEAD)
+        for key in [key for key in since if key[0] == name and key[1] not in nodes]:
+            del since[key]
+        for node in nodes:
+            if (name, node) not in since:
+                since[name, node] = now
+                asyncio.get_running_loop().call_later(span, self.look)
+        return frozenset(node for node in nodes if now - since[name, node] < span)
 
     async def _show(self, segment: Segment, plan: Plan) -> None:
         lists = segment.spec.lists

@@ -51,17 +51,20 @@ class Evidence:
         self._guards = guards
         self._echoed: dict[str, Echoed] = {}
 
-    def store(self, voter: str, echo: Echo, version: int, own_hold: int) -> None:
+    def store(self, voter: str, echo: Echo, version: int, *, own_version: int, own_hold: int) -> None:
         """Keeps the voter's echo, unless it is of an older datagram than the one kept (end of rule 5).
 
         Args:
             voter: who echoed.
             echo: it; its ``incarnation`` is mine.
             version: the Segment's version that the voter is in.
+            own_version: the one that I am in.
             own_hold: what I would promise now; the rules never use it (V10).
         """
         before = self._echoed.get(voter)
-        if before is not None and echo.sent < before.sent:
+        if before is not None and (echo.sent < before.sent or (version > own_version and self._guards.r9_version)):
+            # What it promised before it was in the newer version binds it to the end; what it promises there doesn't
+            # count until I am there too. Its lists may come with the very next datagram.
             return
         hold = echo.hold if self._guards.r9_echoed_hold else own_hold
         refused = None if echo.refused is None else self._claims.refused(echo.kv, echo.refused)

@@ -28,6 +28,8 @@ class Guards:
     """V4: a grant is for one tenure; a claim with another ``since`` is judged anew."""
     r5_echoed_incarnation: bool = True
     """V5: an echo counts only for the life that it names."""
+    r5_sent: bool = True
+    """V5, once more: an echo of what was not sent yet is none."""
     r6_lapsed_grants: bool = True
     """V1, V2: a promise that ended takes its grants with it."""
     r7_silence: bool = True

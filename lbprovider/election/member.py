@@ -19,7 +19,7 @@ from lbprovider.election.post import Post
 from lbprovider.election.segment import Segment
 from lbprovider.election.tenures import Tenures
 from lbprovider.election.vote import Vote
-from lbprovider.wire.heartbeat import Heartbeat, scope
+from lbprovider.wire.heartbeat import Heartbeat, addressee, scope
 
 
 class Member:
@@ -43,6 +43,7 @@ class Member:
         self._guards = guards
         self._segment: Segment | None = None
         self._scope = b""
+        self._me = addressee(node)
         self._vote = Vote(start, guards)
         self._candidate = False
         self._draining = False
@@ -335,7 +336,7 @@ class Member:
         self._tenures.lapse(segment, mine, now)
         self._tenures.win(segment, mine, now)
         in_force = self._node in segment.in_force.members
-        self._tenures.give_up(segment, now, leaving=self._draining or not in_force)
+        self._tenures.give_up(segment, now, leaving=self._draining or not in_force, in_force=in_force)
         self._revise()
         swap: ProposeSwap | None = None
         datagrams: tuple[tuple[str, Heartbeat], ...] = ()
@@ -418,8 +419,11 @@ class Member:
             # It waits for my echo: of its new claims, or of anything at all.
             self._post.tell.add(peer.node)
         echo = beat.echo if beat.sent == peer.sent else None
-        if echo is not None and (echo.incarnation == self._incarnation or not self._guards.r5_echoed_incarnation):
-            self._evidence.store(peer.node, echo, beat.version, segment.hold)
+        mine = echo is not None and (echo.incarnation == self._incarnation or not self._guards.r5_echoed_incarnation)
+        if echo is not None and mine and (echo.sent <= self._post.sent or not self._guards.r5_sent):
+            self._evidence.store(
+                peer.node, echo, beat.version, own_version=segment.version, own_hold=segment.hold
+            )  # fmt: skip
             self._tenures.evidence_came = True
             self._claims.prune(min(map(self._evidence.acknowledged, self._peers.live)))
         return ""
@@ -427,6 +431,8 @@ class Member:
     def _foreign(self, beat: Heartbeat) -> str:
         if beat.cluster != self._cluster:
             return "OtherCluster"
+        if beat.to != self._me:
+            return "NotForUs"
         if beat.segment != self._scope:
             if beat.node != self._node:
                 self._vote.elsewhere(beat.hold, self._now)

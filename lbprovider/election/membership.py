@@ -79,11 +79,25 @@ def unheard_members(
     return frozenset(members) - heard
 
 
+def newcomers(name: str, current: SegmentSpec | None, registrations: Mapping[str, Registration]) -> frozenset[str]:
+    """Who may be added now (16). An owner counts on their votes at once, so they have to be heard for a moment before.
+
+    Args:
+        name: the LAN's.
+        current: the object's spec; None if there is none.
+        registrations: of all speakers, by node.
+    """
+    if current is None or not current.lists:
+        return frozenset()
+    return frozenset(_joining(current.lists[-1].members, _on(name, registrations), current.version))
+
+
 def next_segment(
     name: str,
     current: SegmentSpec | None,
     registrations: Mapping[str, Registration],
     dead: frozenset[str] = frozenset(),
+    fresh: frozenset[str] = frozenset(),
 ) -> Plan:
     """What the Segment called ``name`` should become.
 
@@ -92,6 +106,7 @@ def next_segment(
         current: the object's spec; None if there is none.
         registrations: of all speakers, by node.
         dead: members that have been ``unheard_members`` for long.
+        fresh: nodes that have been ``newcomers`` for a moment only.
     """
     here = _on(name, registrations)
     present = current or SegmentSpec()
@@ -100,7 +115,7 @@ def next_segment(
         return lost
     if not present.lists:
         return _create(name, present, here)
-    return _change(name, present, here, dead)
+    return _change(name, present, here, dead, fresh)
 
 
 def _on(name: str, registrations: Mapping[str, Registration]) -> dict[str, Attachment]:
@@ -132,7 +147,9 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
     return Plan(Why.RESTORING, message)
 
 
-def _change(name: str, present: SegmentSpec, here: Mapping[str, Attachment], dead: frozenset[str]) -> Plan:
+def _change(
+    name: str, present: SegmentSpec, here: Mapping[str, Attachment], dead: frozenset[str], fresh: frozenset[str]
+) -> Plan:
     members = present.lists[-1].members
     heard = {node for node in here if _heard(node, members, here)}
     live = sum(member in heard for member in members)
@@ -140,7 +157,7 @@ def _change(name: str, present: SegmentSpec, here: Mapping[str, Attachment], dea
     if len(present.lists) > 1:
         return Plan(Why.CHANGING, f"Segment {name} is changing its members", None, live, unheard)
     gone = _retirable(members, dead)
-    target = tuple(sorted({*members, *_joining(members, here, present.version)} - gone))
+    target = tuple(sorted({*members, *(_joining(members, here, present.version) - fresh)} - gone))
     added = [node for node in target if node not in members]
     period = period_ns(present.heartbeat_period)
     wish = period != period_ns(present.lists[-1].heartbeat_period)

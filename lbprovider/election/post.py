@@ -13,7 +13,7 @@ from lbprovider.election.letters import write
 from lbprovider.election.parts import cut_lists
 from lbprovider.election.peers import FOREVER, Peer, Peers
 from lbprovider.election.segment import PERIODS_PER_HOLD, Segment
-from lbprovider.wire.heartbeat import Echo, Heartbeat, MemberLists
+from lbprovider.wire.heartbeat import Echo, Heartbeat, MemberLists, addressee
 
 PROMPT_MEMBERS: Final = 10
 """Members up to which owners are echoed at once, and not with the voter's next round: it doubles their datagrams."""
@@ -74,7 +74,7 @@ class Post:
         datagrams = []
         for node in sorted(receivers):
             for letter in self._letters(node, head, lists, a_round=a_round):
-                datagrams.append((node, replace(letter, number=self._number)))
+                datagrams.append((node, replace(letter, to=addressee(node), number=self._number)))
                 self._number += 1
         return tuple(datagrams)
 

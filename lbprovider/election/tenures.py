@@ -91,13 +91,14 @@ class Tenures:
             self._lapse_at = min(self._lapse_at, claim.until)
             self.changes.append(self._won(claim, segment, now))
 
-    def give_up(self, segment: Segment, now: int, *, leaving: bool) -> None:
+    def give_up(self, segment: Segment, now: int, *, leaving: bool, in_force: bool) -> None:
         """Rules 11b to 11e, and 14.
 
         Args:
             segment: the one that I am in.
             now: the time.
             leaving: whether I may own nothing at all: draining, or not in force.
+            in_force: whether I am in force.
         """
         for claim in tuple(self._moving.values()):
             successor = self._peers.live.get(claim.successor)
@@ -114,8 +115,9 @@ class Tenures:
         if self.review:
             self.review = False
             for claim in tuple(self._claims.values()):
-                if leaving or not self._asking.eligible(claim.address):
-                    self._hand_on(claim, segment, now)
+                eligible = self._asking.eligible(claim.address)
+                if leaving or not eligible:
+                    self._hand_on(claim, segment, now, patient=eligible and in_force)
 
     def drop(self, claim: Claim, reason: LostReason) -> None:
         """Rule 11: from this moment ``may_answer`` is False; peers hear it at the end of the step."""
@@ -163,14 +165,20 @@ class Tenures:
         eligible = claim.predecessor in self._asking.wishes.get(claim.address, ())
         return Cause.MOVED if eligible else Cause.NOT_ELIGIBLE
 
-    def _hand_on(self, claim: Claim, segment: Segment, now: int) -> None:
-        """11e: names who is to have the claim (14), once and for all; drops it where there is nobody."""
+    def _hand_on(self, claim: Claim, segment: Segment, now: int, *, patient: bool) -> None:
+        """11e: names who is to have the claim (14), once and for all; drops it where there is nobody.
+
+        Who drains, and could go on, is ``patient`` while anybody is live: the next moment may tell of one that has just
+        come to be in force, and whoever waits for the drain to end sets a limit to that.
+        """
         if claim.successor and self._guards.r14_once:
             return
         ranking = self._asking.wishes.get(claim.address, ())
         successor = self._successor(claim, segment, ranking) if claim.owned else ""
         if successor:
             self._name(claim, successor, segment, now)
+        elif patient and claim.owned and self._peers.live:
+            self.review = True
         else:
             self.drop(claim, LostReason.NO_SUCCESSOR)
 

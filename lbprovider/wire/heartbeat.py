@@ -1,6 +1,6 @@
 """The datagram between speakers, as a value and as bytes; ``seal`` signs it. ELECTION.md rule 4, C1, C4.
 
-Layout, big endian: ``_HEAD``, the sender's name, then what the flags name: echo, lists, changes. Idle, that is 82 bytes
+Layout, big endian: ``_HEAD``, the sender's name, then what the flags name: echo, lists, changes. Idle, that is 90 bytes
 and the name, however many addresses there are. Names that changes refer to stand once, in a table before them.
 """
 
@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from lbprovider.errors import WireError
@@ -30,7 +31,7 @@ MAX_PARTS: Final = 1024
 """Of one full state, or of the lists of one Segment."""
 
 _MS: Final = 1_000_000
-_HEAD: Final = struct.Struct("!8s8sQQHHIIQB")
+_HEAD: Final = struct.Struct("!8s8s8sQQHHIIQB")
 _ECHO: Final = struct.Struct("!QQHQH")
 _PARTS: Final = struct.Struct("!HH")
 _LIST: Final = struct.Struct("!HHB")
@@ -43,6 +44,10 @@ _IPV4_BYTES, _IPV6_BYTES = 4, 16
 _ALL_REFUSED: Final = 0xFFFF
 _NAME: Final = re.compile(rb"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 """A node's name is a DNS subdomain (RFC 1123)."""
+
+
+NOBODY: Final = bytes(8)
+"""``to`` of what is not addressed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ class Heartbeat:
         cluster: ``scope`` of the uid of the namespace kube-system.
         segment: ``scope`` of the Segment's uid.
         node: the sender.
+        to: ``scope`` of the receiver's name: an echo is a promise to one node, and means nothing to another one that
+            somebody shows it to.
         incarnation: of the sender, grows at each of its starts.
         sent: taken before the first send, nanoseconds of the sender's CLOCK_BOOTTIME.
         number: orders datagrams of one ``sent``.
@@ -142,6 +149,7 @@ class Heartbeat:
     cluster: bytes
     segment: bytes
     node: str
+    to: bytes = NOBODY
     incarnation: int
     sent: int
     number: int
@@ -160,6 +168,12 @@ class Heartbeat:
 def scope(uid: str) -> bytes:
     """Eight bytes that stand for a uid in datagrams."""
     return hashlib.blake2b(uid.encode(), digest_size=8, person=b"lbprovider").digest()
+
+
+@lru_cache(maxsize=1024)
+def addressee(node: str) -> bytes:
+    """What ``to`` says for a node."""
+    return scope(node)
 
 
 def change_size(change: Change, named: Collection[str]) -> int:
@@ -215,7 +229,7 @@ def encode(beat: Heartbeat) -> bytes:
                 body += [_PARTS.pack(part, parts), _encode_table(names), _U8.pack(len(claims))]
                 body += [_encode_change(change, names) for change in claims]
         head = _HEAD.pack(
-            beat.cluster, beat.segment, beat.incarnation, beat.sent, beat.number, beat.hold // _MS,
+            beat.cluster, beat.segment, beat.to, beat.incarnation, beat.sent, beat.number, beat.hold // _MS,
             beat.version, beat.settled, beat.ver, flags,
         )  # fmt: skip
     except struct.error as error:
@@ -235,7 +249,7 @@ def decode(payload: bytes) -> Heartbeat:
     if len(payload) > MAX_PAYLOAD:
         raise WireError("TooLong")
     reader = _Reader(payload)
-    cluster, segment, incarnation, sent, number, hold, version, settled, ver, flags = reader.take(_HEAD)
+    cluster, segment, to, incarnation, sent, number, hold, version, settled, ver, flags = reader.take(_HEAD)
     if not hold:
         raise WireError("BadHold")
     if flags & ~(_CANDIDATE | _ECHOES | _DELTA | _FULL | _LISTS | _RETURNING | _URGENT) or (
@@ -253,7 +267,7 @@ def decode(payload: bytes) -> Heartbeat:
     if reader.left:
         raise WireError("TrailingBytes")
     return Heartbeat(
-        cluster=cluster, segment=segment, node=node, incarnation=incarnation, sent=sent, number=number,
+        cluster=cluster, segment=segment, node=node, to=to, incarnation=incarnation, sent=sent, number=number,
         hold=hold * _MS, version=version, settled=settled, ver=ver, candidate=bool(flags & _CANDIDATE),
         urgent=bool(flags & _URGENT), returning=bool(flags & _RETURNING), changes=changes, echo=echo, lists=lists,
     )  # fmt: skip

@@ -62,8 +62,8 @@ def test_more_nodes_than_any_cluster_has_are_counted_and_not_kept() -> None:
     one.adopt(Segment("uid", "lan", 1, (MemberList(("a",), 1),)), 0, quorum_read=True)
     beats = [
         Heartbeat(
-            cluster=scope("kube-system"), segment=scope("uid"), node=f"stranger-{number}", incarnation=1, sent=1,
-            number=0, hold=250_000_000, version=1, settled=0, ver=0, candidate=True,
+            cluster=scope("kube-system"), segment=scope("uid"), node=f"stranger-{number}", to=scope("a"),
+            incarnation=1, sent=1, number=0, hold=250_000_000, version=1, settled=0, ver=0, candidate=True,
         )
         for number in range(MAX_PEERS + 10)
     ]  # fmt: skip

@@ -22,6 +22,7 @@ CLAUSES: Final[dict[str, str]] = {
     "R5.11": "an older echo never takes a newer one's place",
     "R5.12": "evidence lasts for the hold that the echo names",
     "R5.13": "and for 2 % less than that, because clocks differ",
+    "R5.14": "an echo of what was not sent yet is none",
     # 6: each step first
     "R6.1": "an owner drops what the deadline has passed of",
     "R6.2": "a promise that ends takes its grants with it",
@@ -118,6 +119,7 @@ CLAUSES: Final[dict[str, str]] = {
     "C1.7": "a Segment begins with one speaker",
     "C1.8": "whoever is there and unheard is said so",
     "C1.9": "a Segment that was made anew begins when nobody is heard any more who is in the deleted one",
+    "C1.10": "a datagram is for the node that it names: what was sent to another one promises nothing here",
     "C2.1": "each life has a higher incarnation than the snapshot's",
     "C3.1": "a peer is where its newest sealed datagram came from",
     "C3.2": "not where an old one did",

@@ -303,6 +303,18 @@ def v14_heard_one_way(guards: Guards = ALL) -> None:
     assert world.counts[f"Lost/{LostReason.CONTESTED}"]
 
 
+def an_echo_of_what_was_not_sent(guards: Guards = ALL) -> None:
+    """Whatever made it so: nobody lives by a promise for what it never asked."""
+    world = started("abc", guards)
+    (beat,) = [one for one in world.record("b", "a", 60 * MS) if one.echo is not None][-1:]
+    assert beat.echo is not None
+    far = replace(beat.echo, sent=beat.echo.sent + 1000 * SECOND)
+    world.replay("a", replace(beat, sent=beat.sent + 1, number=0, echo=far))
+    world.isolate("a")
+    world.run(2 * HOLD)
+    assert "a" not in world.owners(X)
+
+
 def the_deaf_are_not_waited_for(guards: Guards = ALL) -> None:
     """The owner is heard by all and hears nobody: once it has let go, the next one asks at once."""
     world = started("abc", guards)
@@ -346,6 +358,7 @@ STORIES = (
     last_resort,
     v14_fewer,
     v14_heard_one_way,
+    an_echo_of_what_was_not_sent,
     the_deaf_are_not_waited_for,
     the_deleted_segment_ends_first,
 )

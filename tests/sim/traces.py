@@ -383,7 +383,7 @@ TRACES: Final[tuple[tuple[Callable[[Guards], None], tuple[str, ...]], ...]] = (
     (v2_two_votes, ("r6_lapsed_grants",)),
     (v3_since, ("r9_since",)),
     (v4_tenure, ("r5_since",)),
-    (v5_reboot, ("r5_echoed_incarnation",)),
+    (v5_reboot, ("r5_echoed_incarnation", "r5_sent")),
     (v6_move, ("r9_named",)),
     (v7_third, ("r8_every_holder",)),
     (v7_renamed, ("r14_once",)),

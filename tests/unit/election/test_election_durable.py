@@ -31,7 +31,7 @@ def member(durable: Durable | None) -> Member:
 
 def beat(hold: int) -> Heartbeat:
     return Heartbeat(
-        cluster=scope("kube-system"), segment=scope("uid"), node="b", incarnation=1, sent=1, number=0,
+        cluster=scope("kube-system"), segment=scope("uid"), node="b", to=scope("a"), incarnation=1, sent=1, number=0,
         hold=hold, version=1, settled=0, ver=0, candidate=True,
     )  # fmt: skip
 

@@ -41,35 +41,35 @@ def deadline(claims: Claims, evidence: Evidence, mine: int, segment: Segment = F
 def test_the_deadline_is_the_need_th_largest_expiry() -> None:
     claims, evidence = claimed(X)
     for voter, sent in (("b", 100), ("c", 300)):
-        evidence.store(voter, Echo(1, sent * MS, HOLD, 1), 3, HOLD)
+        evidence.store(voter, Echo(1, sent * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
     assert deadline(claims, evidence, 1000 * MS) == 100 * MS + HOLD * 98 // 100
     assert deadline(claims, evidence, NEVER) == NEVER, "two are no quorum of five"
-    evidence.store("d", Echo(1, 200 * MS, HOLD, 1), 3, HOLD)
+    evidence.store("d", Echo(1, 200 * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
     assert deadline(claims, evidence, 1000 * MS) == 200 * MS + HOLD * 98 // 100
 
 
 def test_every_list_has_its_own_need() -> None:
     claims, evidence = claimed(X)
     for voter, sent in (("b", 500), ("c", 400), ("d", 300), ("e", 200)):
-        evidence.store(voter, Echo(1, sent * MS, HOLD, 1), 3, HOLD)
+        evidence.store(voter, Echo(1, sent * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
     # a, b of the first list until b's 500; a, c, d of the second until d's 300
     assert deadline(claims, evidence, 1000 * MS, JOINT) == 300 * MS + HOLD * 98 // 100
 
 
 def test_an_older_echo_takes_nothing_back() -> None:
     claims, evidence = claimed(X)
-    evidence.store("b", Echo(1, 300 * MS, HOLD, 1), 3, HOLD)
-    evidence.store("c", Echo(1, 300 * MS, HOLD, 1), 3, HOLD)
+    evidence.store("b", Echo(1, 300 * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
+    evidence.store("c", Echo(1, 300 * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
     best = deadline(claims, evidence, 1000 * MS)
-    evidence.store("c", Echo(1, 200 * MS, HOLD, 0, None), 3, HOLD)
+    evidence.store("c", Echo(1, 200 * MS, HOLD, 0, None), 3, own_version=3, own_hold=HOLD)
     assert deadline(claims, evidence, 1000 * MS) == best
 
 
 @pytest.mark.parametrize("echo", [Echo(1, 300 * MS, HOLD, 1, b"\1"), Echo(1, 300 * MS, HOLD, 1, None)])
 def test_a_refusal_counts_for_nothing(echo: Echo) -> None:
     claims, evidence = claimed(X)
-    evidence.store("b", Echo(1, 300 * MS, HOLD, 1), 3, HOLD)
-    evidence.store("c", echo, 3, HOLD)
+    evidence.store("b", Echo(1, 300 * MS, HOLD, 1), 3, own_version=3, own_hold=HOLD)
+    evidence.store("c", echo, 3, own_version=3, own_hold=HOLD)
     assert deadline(claims, evidence, 1000 * MS) == NEVER
     assert evidence.connected_until(FIVE, 1000 * MS) > 0, "it hears us all the same"
 
@@ -101,7 +101,9 @@ def test_a_cached_deadline_errs_to_the_safe_side_only(chance: random.Random) -> 
                 sent = chance.randrange(5) * 100 * MS
                 hold = chance.choice((HOLD, HOLD, 2 * HOLD))
                 echo = Echo(1, sent, hold, chance.choice((0, 1, 1, 1)), bits)
-                evidence.store(chance.choice("bcde"), echo, chance.choice((2, 3, 3, 3, 4)), HOLD)
+                evidence.store(
+                    chance.choice("bcde"), echo, chance.choice((2, 3, 3, 3, 4)), own_version=3, own_hold=HOLD
+                )
         if evidence.epoch == epoch:
             assert before <= deadline(claims, evidence, 1000 * MS)
 

@@ -29,7 +29,7 @@ def member(*, start: int = 0, node: str = "a") -> Member:
 
 def beat(sent: int, **fields: object) -> Heartbeat:
     base = Heartbeat(
-        cluster=scope("kube-system"), segment=scope("uid"), node="b", incarnation=1, sent=sent, number=0,
+        cluster=scope("kube-system"), segment=scope("uid"), node="b", to=scope("a"), incarnation=1, sent=sent, number=0,
         hold=250 * MS, version=1, settled=0, ver=0, candidate=True,
     )  # fmt: skip
     return replace(base, **fields)  # type: ignore[arg-type]
@@ -120,6 +120,7 @@ def test_who_is_not_eligible_never_asks() -> None:
     ("foreign", "reason"),
     [
         ({"cluster": scope("another")}, "OtherCluster"),
+        ({"to": scope("c")}, "NotForUs"),
         ({"segment": scope("another")}, "OtherSegment"),
         ({"node": "a"}, "OwnDatagram"),
     ],

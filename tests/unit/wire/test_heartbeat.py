@@ -72,8 +72,8 @@ def heartbeats(draw: st.DrawFn) -> Heartbeat:
     ver = draw(st.integers(1, 2**64 - 1))
     scopes = st.text(max_size=40).map(scope)
     return Heartbeat(
-        cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), incarnation=draw(U64), sent=draw(U64),
-        number=draw(U16), hold=draw(HOLDS), version=draw(U32), settled=draw(U32), ver=ver,
+        cluster=draw(scopes), segment=draw(scopes), node=draw(NAMES), to=draw(scopes), incarnation=draw(U64),
+        sent=draw(U64), number=draw(U16), hold=draw(HOLDS), version=draw(U32), settled=draw(U32), ver=ver,
         candidate=draw(st.booleans()), returning=draw(st.booleans()), urgent=draw(st.booleans()),
         changes=draw(st.none() | deltas(ver) | fulls(ver)),
         echo=draw(st.none() | ECHOES), lists=draw(st.none() | LISTS),
@@ -95,7 +95,7 @@ def test_what_is_encoded_is_decoded(one: Heartbeat) -> None:
 
 def test_an_idle_datagram_is_small_and_knows_nothing_of_the_number_of_addresses() -> None:
     idle = encode(beat(echo=Echo(1, 2, 250 * MS, 9)))
-    assert len(idle) == 82 + len("node-1")
+    assert len(idle) == 90 + len("node-1")
 
 
 @pytest.mark.parametrize(("address", "size"), [(b"\xc0\0\2\1", 14), (b"\xfd" * 16, 26)])
@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_never_sent(fields: dict[str, object], reason: str)
         encode(beat(**fields))
 
 
-FLAGS_AT = 8 + 8 + 8 + 8 + 2 + 2 + 4 + 4 + 8
+FLAGS_AT = 8 + 8 + 8 + 8 + 8 + 2 + 2 + 4 + 4 + 8
 HEAD = FLAGS_AT + 1
 
 
@@ -167,7 +167,7 @@ ECHO = encode(beat(echo=Echo(1, 2, 250 * MS, 9, b"\1")))
         (bytes(MAX_PAYLOAD + 1), "TooLong"),
         (patched(IDLE, FLAGS_AT, b"\x80"), "BadFlags"),
         (patched(DELTA, FLAGS_AT, b"\x0c"), "BadFlags"),
-        (patched(IDLE, 34, b"\0\0"), "BadHold"),
+        (patched(IDLE, 42, b"\0\0"), "BadHold"),
         (patched(IDLE, HEAD + 1, b"N"), "BadName"),
         (patched(IDLE, HEAD + 1, b"-"), "BadName"),
         (patched(IDLE, HEAD + 1, b"\xff"), "BadName"),
