@@ -65,7 +65,7 @@ STATUSES: Final[Mapping[Resource[Any], tuple[str, Object, Object]]] = {
             "interface": "eth0",
             "mac": "02:00:00:00:00:01",
             "since": "2025-01-01T00:00:00Z",
-            "conditions": [READY],
+            "conditions": [{**READY, "type": "Announced", "reason": "NodeSilent"}],
         },
     ),
 }

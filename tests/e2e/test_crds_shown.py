@@ -40,6 +40,7 @@ COLUMNS: dict[Resource[Any], dict[str, str]] = {
         "SERVICE": "web",
         "SEGMENT": "192.0.2.0-24",
         "LEADER": "n1",
+        "REASON": "NodeSilent",
         "INTERFACE": "eth0",
     },
 }
@@ -53,9 +54,10 @@ def test_kubectl_get_shows_what_matters(cluster: Cluster, api: Api, stored: Stor
     api.patch(path(kind, name, "status"), {"status": status})
     (short,) = api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind}")["spec"]["names"]["shortNames"]
     row = table(cluster.kubectl("get", short, "-n", NAMESPACE, name))
-    age = row.pop("AGE")
+    age, since = row.pop("AGE"), row.pop("SINCE", "")
     assert row == COLUMNS[kind]
     assert age.endswith("s")
+    assert bool(since) is (kind is ALLOCATIONS)
     wide = table(cluster.kubectl("get", short, "-n", NAMESPACE, name, "-o", "wide"))
     assert row.items() <= wide.items()
     assert len(wide) > len(row)
