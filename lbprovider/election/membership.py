@@ -134,8 +134,10 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
     The same lists again, so that a quorum of the new version meets every quorum of the lost one. A Segment that was
     deleted begins anew where the speakers that are left are no quorum: deleting it is how an admin asks for that.
     """
-    newest = max(here.values(), key=lambda one: one.version, default=None)
-    if newest is None or not newest.lists or newest.version <= present.version:
+    newest = max(here.values(), key=lambda one: (one.version, _differs(name, one, present)), default=None)
+    if newest is None or not newest.lists:
+        return None
+    if newest.version < present.version or (newest.version == present.version and not _differs(name, newest, present)):
         return None
     if all(sum(member in here for member in one.members) >= one.need for one in newest.lists):
         message = f"Segment {name} goes on from version {newest.version}, which the API server lost"
@@ -145,6 +147,19 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
         return None
     message = f"Segment {name}: the API server lost version {newest.version}; waiting for a quorum of it to register"
     return Plan(Why.RESTORING, message)
+
+
+def _differs(name: str, attachment: Attachment, present: SegmentSpec) -> bool:
+    """Whether a member is in a version that has other lists than the API server's of that number.
+
+    After a backup the Leases are old as well: what went on from the newest that they told may be older than that.
+    """
+    if not attachment.lists or attachment.version != present.version or not present.lists:
+        return False
+    return (
+        from_spec(name, "", structs.replace(present, lists=attachment.lists)).lists
+        != from_spec(name, "", present).lists
+    )
 
 
 def _change(

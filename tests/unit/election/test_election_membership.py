@@ -180,3 +180,12 @@ def test_what_a_member_heard_before_the_present_version_adds_nobody() -> None:
     there = segment(members("a"), version=5)
     assert next_segment(LAN, there, registered({"a": "b", "b": "a"}, version=4)).spec is None
     assert next_segment(LAN, there, registered({"a": "b", "b": "a"}, version=5)).why is Why.GROWN
+
+
+def test_after_a_backup_what_went_on_from_too_little_is_mended() -> None:
+    """The Leases were old as well: they told of version 8, and the members are in a 9 of their own."""
+    here = registered({"a": "bc", "b": "ac"}, version=9, lists=LOST)
+    made = next_segment(LAN, segment(members("a", "b", "c"), members("a", "b", "c", period=60), version=9), here)
+    assert made.why is Why.RESTORED
+    assert made.spec == segment(*LOST, version=10)
+    assert next_segment(LAN, segment(*LOST, version=9), here).why is not Why.RESTORED
