@@ -12,8 +12,9 @@ from lbprovider.wire import arp, ndp
 _MS: Final = 1_000_000
 _SECOND: Final = 1000 * _MS
 
-REPEATS: Final = (100 * _MS, 1_100 * _MS, 2_500 * _MS, 4_900 * _MS)
-"""After the first announcement. The second within 0.2 s, in case the first was lost; one more than 1 s later, for
+REPEATS: Final = (15 * _MS, 100 * _MS, 1_100 * _MS, 2_500 * _MS, 4_900 * _MS)
+"""After the first announcement. One as soon as an owner that hands the address on has let go of it: its last answer may
+come after the first. The next within 0.2 s, in case the first was lost; one more than 1 s later, for
 Linux keeps an entry that it learnt less than that ago (neigh/default/locktime)."""
 REFRESH: Final = 600 * _SECOND
 """From then on: for those who keep an entry for hours and missed it all."""

@@ -50,13 +50,14 @@ def test_winning_an_ipv4_address_tells_both_forms_in_time() -> None:
     schedule = Schedule(Pace())
     schedule.won(vip(1), "eth0", MAC, START)
     seen = run(schedule, START, START + 5 * SECOND)
-    assert [each.address for _, each in seen] == [vip(1)] * 10
+    assert [each.address for _, each in seen] == [vip(1)] * 12
     assert {each.interface for _, each in seen} == {"eth0"}
     forms = [(Ether(each.frame)[ARP].op, Ether(each.frame)[ARP].hwdst) for _, each in seen]
-    assert forms == [(1, "00:00:00:00:00:00"), (2, "02:aa:bb:cc:dd:01")] * 5
+    assert forms == [(1, "00:00:00:00:00:00"), (2, "02:aa:bb:cc:dd:01")] * 6
     times = [when - START for when, _ in seen][::2]
     assert times == [0, *REPEATS]
-    assert 0 < times[1] <= 200 * MS
+    assert times[1] <= 20 * MS, "an owner of before may have answered last"
+    assert 20 * MS < times[2] <= 200 * MS
     assert any(SECOND < after <= 2 * SECOND for after in times)
     assert times[-1] <= 5 * SECOND
 
@@ -74,8 +75,8 @@ def test_then_every_ten_minutes() -> None:
     schedule.won(VIP6, "eth0", MAC, START)
     times = [when for when, _ in run(schedule, START, START + 1801 * SECOND)]
     assert REFRESH == 600 * SECOND
-    assert [later - earlier for earlier, later in itertools.pairwise(times[4:])] == [REFRESH] * 2
-    assert len(times) == 7
+    assert [later - earlier for earlier, later in itertools.pairwise(times[5:])] == [REFRESH] * 2
+    assert len(times) == 8
 
 
 def test_what_is_lost_is_never_told_again() -> None:
@@ -98,7 +99,7 @@ def test_a_link_that_returns_is_told_from_the_beginning_and_no_other() -> None:
     run(schedule, START, later)
     schedule.again("eth0", later)
     seen = run(schedule, later, later + 5 * SECOND)
-    assert [each.address for _, each in seen][::2] == [vip(1), vip(3)] * 5
+    assert [each.address for _, each in seen][::2] == [vip(1), vip(3)] * 6
     assert [when - later for when, _ in seen][::4] == [0, *REPEATS]
 
 
@@ -108,7 +109,7 @@ def test_a_new_hardware_address_is_told_from_the_beginning() -> None:
     run(schedule, START, START + SECOND)
     schedule.won(vip(1), "eth0", OTHER_MAC, START + SECOND)
     seen = run(schedule, START + SECOND, START + 6 * SECOND)
-    assert len(seen) == 10
+    assert len(seen) == 12
     assert {each.frame[6:12] for _, each in seen} == {OTHER_MAC}
 
 
@@ -169,7 +170,7 @@ def test_a_defence_is_one_announcement_and_the_repeats_go_on() -> None:
     schedule.defend(vip(1), START + SECOND)
     seen = run(schedule, START + SECOND, START + REFRESH + 5 * SECOND)
     after = [when - START for when, _ in seen][::2]
-    assert after == [SECOND, *REPEATS[1:], REPEATS[-1] + REFRESH]
+    assert after == [SECOND, *REPEATS[2:], REPEATS[-1] + REFRESH]
 
 
 class Random(RuleBasedStateMachine):
