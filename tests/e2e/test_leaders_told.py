@@ -71,8 +71,16 @@ def test_a_first_leader_is_told_with_who_else_could_lead(rig: Rig) -> None:
     assert "Unclaimed" in shown
 
 
+def lists(rig: Rig) -> list[int]:
+    """How many members each list of the Segment has."""
+    (segment,) = rig.cluster.api.items("/apis/lbprovider.io/v1beta1/segments")
+    return [len(each["members"]) for each in segment["spec"]["lists"]]
+
+
 def test_a_failover_is_told_with_its_cause_and_how_long_nobody_answered_at_most(rig: Rig, report: Report) -> None:
     eventually(lambda: all(ready(rig, node) for node in rig.speakers), "all speakers are ready")
+    # While the first one's list is still there, its death leaves no quorum of that.
+    eventually(lambda: lists(rig) == [3], "all speakers are on the only list")
     dead = ours.settled(rig.cluster, ADDRESS)
     rig.speakers.pop(dead).kill()
     eventually(lambda: ours.leader(rig.cluster, ADDRESS) not in (None, dead), "another node leads")
