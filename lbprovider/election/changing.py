@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from lbprovider.election.evidence import NEVER, Evidence
 from lbprovider.election.guards import Guards
@@ -11,7 +10,7 @@ from lbprovider.election.leaving import Leaving, without
 from lbprovider.election.minority import Minority
 from lbprovider.election.outcome import ProposeSwap
 from lbprovider.election.peers import FOREVER, Peer
-from lbprovider.election.segment import MemberList, Segment, majority
+from lbprovider.election.segment import MemberList, Segment
 from lbprovider.election.settling import Settling
 
 
@@ -31,7 +30,7 @@ class Changing:
         settling: which version has settled here.
         minority: what to do without a quorum.
         leaving: whether this node is to be taken off the list.
-        yielded: the last proposal gives everything away: nothing may be owned or voted for before it is read.
+        given: the swap that gives everything away: nothing may be owned or voted for before a newer version is read.
     """
 
     def __init__(self, node: str, start: int, evidence: Evidence, guards: Guards) -> None:
@@ -39,13 +38,12 @@ class Changing:
         self.settling.adopted(start)
         self.minority = Minority(node, start, guards)
         self.leaving = Leaving(node, guards)
-        self.yielded = False
+        self.given: ProposeSwap | None = None
         self._node = node
         self._evidence = evidence
         self._connected_until = NEVER
         self._epoch = -1
         self._now = start
-        self._given: ProposeSwap | None = None
         self._again_at = FOREVER
 
     @property
@@ -55,7 +53,7 @@ class Changing:
 
     def entered(self, before: Segment | None, after: Segment, live: Mapping[str, Peer], now: int) -> None:
         """Another version is in force for me."""
-        self._given, self._again_at = None, FOREVER
+        self.given, self._again_at = None, FOREVER
         self.settling.adopted(now)
         self.minority.entered(before, after, live.keys(), now)
 
@@ -86,7 +84,6 @@ class Changing:
             now: the time.
             able: whether I could own something: a candidate that doesn't drain.
         """
-        self.yielded = False
         swap = self.settling.proposal(segment, {node: peer.settled for node, peer in live.items()}, now)
         if swap is not None or self._node not in segment.in_force.members:
             return swap
@@ -102,10 +99,10 @@ class Changing:
 
         The first write may be on its way still. Whichever of them lands first, the others lose to it.
         """
-        if self._given is None or now < self._again_at:
+        if self.given is None or now < self._again_at:
             return None
         self._again_at = now + segment.hold
-        return self._given
+        return self.given
 
     def leaving_done(self, segment: Segment, live: Mapping[str, Peer], now: int) -> bool:
         """C10: whether the others need this node no more."""
@@ -131,9 +128,7 @@ class Changing:
         if len(members) > 1:
             new = without(segment, self._node, supporters)
             return None if new is None else ProposeSwap(segment.version, new)
-        self.yielded = True
         self._connected_until = NEVER
-        heirs = MemberList(tuple(sorted(to)), majority(len(to)), segment.in_force.period)
-        self._given = ProposeSwap(segment.version, replace(segment, version=segment.version + 1, lists=(heirs,)))
-        self._again_at = now + segment.hold
-        return self._given
+        heirs = MemberList.by_majority(to, segment.in_force.period)
+        self.given, self._again_at = ProposeSwap(segment.version, segment.followed_by(heirs)), now + segment.hold
+        return self.given

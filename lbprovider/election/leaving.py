@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from typing import Final
 
+from lbprovider.election.evidence import NEVER
 from lbprovider.election.guards import Guards
 from lbprovider.election.outcome import ProposeSwap
 from lbprovider.election.segment import MemberList, Segment, majority
 from lbprovider.wire.heartbeat import MAX_LISTS
-
-_NEVER: Final = -(1 << 62)
 
 
 def without(segment: Segment, node: str, live: AbstractSet[str]) -> Segment | None:
@@ -30,8 +27,7 @@ def without(segment: Segment, node: str, live: AbstractSet[str]) -> Segment | No
     if not alive or len(segment.lists) >= MAX_LISTS:
         return None
     target = rest if len(alive) >= majority(len(rest)) else alive
-    last = MemberList(target, majority(len(target)), segment.in_force.period)
-    return replace(segment, version=segment.version + 1, lists=(*segment.lists, last))
+    return segment.followed_by(*segment.lists, MemberList.by_majority(target, segment.in_force.period))
 
 
 class Leaving:
@@ -46,7 +42,7 @@ class Leaving:
         self.wanted = False
         self._node = node
         self._guards = guards
-        self._proposed_at = _NEVER
+        self._proposed_at = NEVER
 
     def done(self, segment: Segment, live: AbstractSet[str]) -> bool:
         """Whether those that stay don't need this member.

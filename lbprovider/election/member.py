@@ -357,7 +357,7 @@ class Member:
         """Rules 17 to 19, C9 and C10: how this node should change the Segment now."""
         able = self._candidate and not self._draining
         swap = self._changing.proposal(segment, self._peers.live, self._now, able=able)
-        if swap is not None and self._changing.yielded:
+        if self._changing.given is not None:
             # Nothing is owned, and nothing promised, before what came of the swap was read with quorum.
             for claim in tuple(self._claims.values()):
                 self._tenures.drop(claim, LostReason.YIELDED)

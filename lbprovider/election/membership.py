@@ -200,7 +200,7 @@ def _create(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> 
     if not here:
         return Plan(Why.SETTLED, f"Segment {name} has no speaker")
     first = min(here)
-    alone = MemberList((first,), majority(1), period_ns(present.heartbeat_period))
+    alone = MemberList.by_majority((first,), period_ns(present.heartbeat_period))
     spec = with_lists(_identified(present, here), Segment("", name, present.version + 1, (alone,)))
     return Plan(Why.CREATED, f"Segment {name} begins with {first}", spec)
 

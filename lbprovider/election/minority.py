@@ -11,9 +11,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
+from lbprovider.election.evidence import NEVER
 from lbprovider.election.guards import Guards
 from lbprovider.election.outcome import ProposeSwap
-from lbprovider.election.segment import NS_PER_MS, MemberList, Segment, majority
+from lbprovider.election.segment import NS_PER_MS, MemberList, Segment
 
 COLD: Final = 10_000 * NS_PER_MS
 """Rule 18: how long a member that never had a quorum waits for the others to boot, ns."""
@@ -23,7 +24,6 @@ SIGHT: Final = 2_000 * NS_PER_MS
 """C9: how long a neighbour that answered counts as seen, ns."""
 YIELD_AGAIN: Final = 10_000 * NS_PER_MS
 """Between two attempts to yield, ns: each costs a silence."""
-_NEVER: Final = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class Minority:
         self._start = start
         self._guards = guards
         self._had_quorum = False
-        self._neighbour_at = _NEVER
-        self._proposed_at = _NEVER
-        self._yielded_at = _NEVER
+        self._neighbour_at = NEVER
+        self._proposed_at = NEVER
+        self._yielded_at = NEVER
         self._entered_at = start
         self._other_half: frozenset[str] = frozenset()
 
@@ -111,13 +111,11 @@ class Minority:
             return None
         if now < self._proposed_at + segment.hold:
             return None
-        lists = self._half(segment, heard, now)
-        if lists is None:
-            lists = self._last_resort(segment, heard)
-        if lists is None:
+        lists = self._half(segment, heard, self.lost_at, now) or self._last_resort(segment, heard)
+        if not lists:
             return None
         self._proposed_at = now
-        return ProposeSwap(segment.version, replace(segment, version=segment.version + 1, lists=lists))
+        return ProposeSwap(segment.version, segment.followed_by(*lists))
 
     def yields(self, segment: Segment, live: AbstractSet[str], now: int) -> frozenset[str]:
         """C9: to whom this member should leave a LAN that it serves and doesn't see; empty: it need not.
@@ -137,8 +135,8 @@ class Minority:
         """It tries."""
         self._yielded_at = now
 
-    def _half(self, segment: Segment, heard: AbstractSet[str], now: int) -> tuple[MemberList, ...] | None:
-        """Rule 18: the lists with the live half added; None where fewer are left, or C9 has this half wait."""
+    def _half(self, segment: Segment, heard: AbstractSet[str], lost_at: int, now: int) -> tuple[MemberList, ...]:
+        """Rule 18: the lists with the live half added; none where fewer are left, or C9 has this half wait."""
         lists = []
         for one in segment.lists:
             count = sum(member in heard for member in one.members)
@@ -147,26 +145,29 @@ class Minority:
             elif 2 * count == len(one.members) and one.need == count + 1:
                 lists.append(replace(one, need=count))
             elif self._guards.r18_half:
-                return None
-        if not self._may_serve(segment, heard, now):
-            return None
-        last = tuple(member for member in segment.in_force.members if member in heard)
-        return (*lists, MemberList(last, majority(len(last)), segment.in_force.period))
+                return ()
+        if not self._may_serve(segment, heard, lost_at, now):
+            return ()
+        return (*lists, _left(segment, heard))
 
-    def _may_serve(self, segment: Segment, heard: AbstractSet[str], now: int) -> bool:
+    def _may_serve(self, segment: Segment, heard: AbstractSet[str], lost_at: int, now: int) -> bool:
         """C9: at once where a neighbour has answered since the loss; later where nobody is known to see more."""
-        lost_at = self._start if self.lost_at is None else self.lost_at
         if self._neighbour_at >= lost_at or not self._guards.c9_sight:
             return True
         if self.others.sighted & (segment.everyone - heard) and self._guards.c9_others_see:
             return False
         return now >= lost_at + BLIND_HOLDS * segment.hmax
 
-    def _last_resort(self, segment: Segment, heard: AbstractSet[str]) -> tuple[MemberList, ...] | None:
+    def _last_resort(self, segment: Segment, heard: AbstractSet[str]) -> tuple[MemberList, ...]:
         """Rule 19: those that are left, once the Leases of all others have stood still."""
         if self.others.unchanged is None:
-            return None
+            return ()
         if not segment.everyone - heard <= self.others.unchanged and self._guards.r19_leases:
-            return None
-        last = tuple(member for member in segment.in_force.members if member in heard)
-        return (MemberList(last, majority(len(last)), segment.in_force.period, last_resort=True),)
+            return ()
+        return (_left(segment, heard, last_resort=True),)
+
+
+def _left(segment: Segment, heard: AbstractSet[str], *, last_resort: bool = False) -> MemberList:
+    """Those in force that are left."""
+    last = segment.in_force
+    return MemberList.by_majority(heard & set(last.members), last.period, last_resort=last_resort)

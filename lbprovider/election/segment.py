@@ -41,6 +41,12 @@ class MemberList:
     period: int = DEFAULT_PERIOD
     last_resort: bool = False
 
+    @classmethod
+    def by_majority(cls, members: Iterable[str], period: int, *, last_resort: bool = False) -> MemberList:
+        """These members, each once, of whom more than half are a quorum; ``period`` in ns."""
+        each = tuple(sorted(set(members)))
+        return cls(each, majority(len(each)), period, last_resort)
+
     @property
     def hold(self) -> int:
         """How long a promise lasts, ns: 5·max(period, 2 ms·(members − 1))."""
@@ -84,6 +90,10 @@ class Segment:
         """The last list: its members may own addresses."""
         return self.lists[-1]
 
+    def followed_by(self, *lists: MemberList) -> Segment:
+        """The next version, with these lists."""
+        return replace(self, version=self.version + 1, lists=lists)
+
     def quorum(self, nodes: Collection[str]) -> bool:
         """Whether ``nodes`` are a quorum of every list."""
         return all(one.quorum(nodes) for one in self.lists)
@@ -106,18 +116,13 @@ def grown(segment: Segment, nodes: Iterable[str], period: int) -> Segment:
     """
     if len(segment.lists) != 1:
         raise ValueError(f"Segment {segment.name} still changes: {len(segment.lists)} lists")
-    target = tuple(sorted(set(nodes)))
-    return replace(
-        segment,
-        version=segment.version + 1,
-        lists=(segment.in_force, MemberList(target, majority(len(target)), period)),
-    )
+    return segment.followed_by(segment.in_force, MemberList.by_majority(nodes, period))
 
 
 def cleared(segment: Segment) -> Segment:
     """Rule 17: the last list alone, by majority."""
     last = segment.in_force
-    return replace(segment, version=segment.version + 1, lists=(replace(last, need=majority(len(last.members))),))
+    return segment.followed_by(replace(last, need=majority(len(last.members))))
 
 
 def period_ns(wish: int | None) -> int:
