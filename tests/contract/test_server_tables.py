@@ -190,7 +190,8 @@ CELLS: dict[str, dict[str, Any]] = {
         "Service": "web",
         "Leader": "n1",
         "MAC": "02:00:00:00:00:01",
-        "Announced": None,
+        "Reason": "NodeSilent",
+        "Announced": "True",
     },
 }
 
