@@ -205,14 +205,8 @@ class Segments:
 
     def _heard(self, segment: Segment, plan: Plan) -> Condition:
         """``NodesUnheard``: a blocked UDP port must never look green."""
-        name, now = segment.metadata.name, self._clock()
-        for key in [key for key in self._unheard_since if key[0] == name and key[1] not in plan.unheard]:
-            del self._unheard_since[key]
-        for node in plan.unheard:
-            if (name, node) not in self._unheard_since:
-                self._unheard_since[name, node] = now
-                asyncio.get_running_loop().call_later(UNHEARD, self.look)
-        lasting = any(now - self._unheard_since[name, node] >= UNHEARD for node in plan.unheard)
+        unheard = frozenset(plan.unheard)
+        lasting = bool(unheard - self._recent(self._unheard_since, segment.metadata.name, unheard, UNHEARD))
         status: Literal["True", "False"] = "True" if lasting else "False"
         return Condition(
             type="NodesUnheard",
