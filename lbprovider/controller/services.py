@@ -22,7 +22,7 @@ from lbprovider.controller.allocations import Allocations
 from lbprovider.controller.deciding import CONDITION, Decisions, Outcome, condition
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
-from lbprovider.errors import Conflict, NotFound
+from lbprovider.errors import ClusterError, Conflict, NotFound
 from lbprovider.ipam.reasons import Reason
 from lbprovider.ipam.sharing import left
 from lbprovider.kube import patches
@@ -157,10 +157,7 @@ class Services:
         if outcome is None:
             return
         uid = service.metadata.uid
-        for address, why in outcome.aside:
-            await self._allocations.settle(address)
-            log.warning("set aside", service=service.key, address=str(address), why=why)
-            self._recorder.event(SERVICES, service, "Warning", Reason.ADDRESS_IN_CONFLICT, why)
+        await self._set_aside(service, outcome.aside)
         for address in outcome.addresses:
             await self._allocations.settle(address)
             if not self._allocations.holds(address, uid):
@@ -168,6 +165,20 @@ class Services:
         await self._show(service, outcome)
         for address in outcome.release:
             await self._release(address, uid)
+
+    async def _set_aside(self, service: Service, aside: Iterable[tuple[IPAddress, str]]) -> None:
+        """Each of them is tried: the ledger has them as left already, so no later decision would come back to one."""
+        failed: ClusterError | None = None
+        for address, why in aside:
+            try:
+                await self._allocations.settle(address)
+            except ClusterError as error:
+                failed = error
+            else:
+                log.warning("set aside", service=service.key, address=str(address), why=why)
+                self._recorder.event(SERVICES, service, "Warning", Reason.ADDRESS_IN_CONFLICT, why)
+        if failed is not None:
+            raise failed
 
     async def _show(self, service: Service, outcome: Outcome) -> None:
         """Writes the Service's status where it differs; tells of a changed reason once."""

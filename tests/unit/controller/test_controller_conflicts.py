@@ -392,3 +392,26 @@ def test_a_write_that_fails_leaves_the_service_where_it_was_until_it_is_tried_ag
             assert world.contradictions() == []
 
     run(story)
+
+
+def test_of_two_that_are_left_at_once_none_is_forgotten_where_the_first_write_fails() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.20", "2001:db8::10-2001:db8::20")
+        async with world.controller():
+            world.service(
+                cluster_ips=("10.96.0.1", "fd00::1"), ip_families=("IPv4", "IPv6"), ip_family_policy="RequireDualStack"
+            )
+            await settle()
+            assert world.ingress() == ["192.0.2.10", "2001:db8::10"]
+            world.before_first("update", "ipallocations", lambda _: Unreachable("refused"))
+            clash(world, "192.0.2.10")
+            clash(world, "2001-db8-0-0-0-0-0-10")
+            await settle()
+            assert world.ingress() == ["192.0.2.11", "2001:db8::11"]
+            assert world.held() == {
+                "192.0.2.10": [], "192.0.2.11": ["web"],
+                "2001-db8-0-0-0-0-0-10": [], "2001-db8-0-0-0-0-0-11": ["web"],
+            }  # fmt: skip
+            assert about_services(world) == [("web", "AddressInConflict")] * 2
+
+    run(story)
