@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
+import msgspec
 import structlog
 
 from lbprovider.api.allocation import IneligibleNodes, IPAllocation, IPAllocationStatus
@@ -211,13 +212,10 @@ class Announcing:
             message=message,
             observed_generation=allocation.metadata.generation,
         )
-        old = allocation.status
-        return IPAllocationStatus(
-            leader=old.leader,
-            interface=old.interface,
-            mac=old.mac,
-            since=old.since,
-            conflict_mac=old.conflict_mac,
+        new: IPAllocationStatus = msgspec.structs.replace(
+            allocation.status,
+            eligible=0,
             ineligible=ineligible,
-            conditions=with_condition(old.conditions, condition, rfc3339(self._wall())),
+            conditions=with_condition(allocation.status.conditions, condition, rfc3339(self._wall())),
         )
+        return new
