@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
@@ -20,9 +19,10 @@ from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
 from lbprovider.api.conditions import CONFLICT, PROBE_ANSWERED
 from lbprovider.api.names import IPAddress
+from lbprovider.api.times import nanoseconds
 from lbprovider.controller.inventory import Change, Store
 from lbprovider.errors import InvalidObject
-from lbprovider.ipam.ranges import family_of
+from lbprovider.ipam.ranges import family_of, in_order
 from lbprovider.ipam.reasons import some
 from lbprovider.ipam.request import Request
 
@@ -32,6 +32,8 @@ MOST_OF_ONE: Final = 8
 """Addresses of a pool that one MAC address answers for; with these the LAN answers for the pool too."""
 SET_ASIDE: Final = 600
 """Seconds for which an address is set aside."""
+
+_NS: Final = 1_000_000_000
 
 
 class Verdict(Enum):
@@ -109,9 +111,8 @@ class Conflicts:
         }
         if not macs:
             return ""
-        theirs = sorted(
-            (address for address, found in self._answered.items() if found.pool == pool and found.mac in macs),
-            key=lambda address: (address.version, int(address)),
+        theirs = in_order(
+            address for address, found in self._answered.items() if found.pool == pool and found.mac in macs
         )
         return (
             f"{some(sorted(macs))} answers on the LAN for addresses of pool {pool} that were never announced "
@@ -119,13 +120,13 @@ class Conflicts:
             f"end that, or leave their addresses out of the pool. Services that get one wait meanwhile."
         )
 
-    def lapsed(self, now: float) -> tuple[IPAddress, ...]:
+    def lapsed(self, now: int) -> tuple[IPAddress, ...]:
         """Addresses that were set aside for long enough.
 
         Not while a Service that they were set aside for has another one that is answered for: it would begin anew.
 
         Args:
-            now: seconds since 1970.
+            now: nanoseconds since 1970.
         """
         if not self._set_aside:
             return ()
@@ -133,7 +134,7 @@ class Conflicts:
         return tuple(
             address
             for address, spec in self._set_aside.items()
-            if _seconds(spec.set_aside_at) + SET_ASIDE <= now and stuck.isdisjoint(spec.set_aside_for)
+            if nanoseconds(spec.set_aside_at) + SET_ASIDE * _NS <= now and stuck.isdisjoint(spec.set_aside_for)
         )
 
     def _moves(self, uid: str) -> int:
@@ -170,12 +171,3 @@ def _answered(allocation: IPAllocation) -> _Answered | None:
     if status.leader or spec.adopted or spec.released_at:
         return None  # it is, or was, in use: nobody moves it
     return _Answered(spec.pool, status.conflict_mac, frozenset(claim.uid for claim in spec.services))
-
-
-def _seconds(text: str) -> float:
-    """RFC 3339 as seconds since 1970; 0 where it can't be read: it must not hold an address for ever."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    return time.replace(tzinfo=time.tzinfo or UTC).timestamp()

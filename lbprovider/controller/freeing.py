@@ -28,8 +28,6 @@ COOLED_AT_ONCE: Final = 16
 YIELD_EACH: Final = 64
 """Services asked between two turns of the event loop."""
 
-_NS: Final = 1_000_000_000
-
 log = structlog.get_logger(__name__)
 
 
@@ -89,7 +87,7 @@ class Freeing:
         while True:
             await asyncio.sleep(COOLING_PERIOD)
             now, ledger = self._wall(), self._allocations.ledger
-            for address in (*ledger.lapsed(now), *self._conflicts.lapsed(now / _NS))[:COOLED_AT_ONCE]:
+            for address in (*ledger.lapsed(now), *self._conflicts.lapsed(now))[:COOLED_AT_ONCE]:
                 spec = ledger.get(address)
                 # Some may have it all the same, for they asked for it: it stays theirs.
                 held = spec is not None and spec.services

@@ -9,24 +9,22 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Final
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import FamilyCount
+from lbprovider.api.times import nanoseconds
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.addressset import AddressSet
 from lbprovider.ipam.pools import Pool, PoolSet
-from lbprovider.ipam.ranges import FAMILIES, Family, family_of, is_buggy, to_address
+from lbprovider.ipam.ranges import FAMILIES, Family, family_of, in_order, is_buggy, to_address
 from lbprovider.ipam.request import Request
 from lbprovider.ipam.sharing import port_keys, ports_of
 
 SATURATED: Final = 2**63 - 1
 """The largest number that the API server stores (int64); an IPv6 pool may be larger."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Shape = tuple[frozenset[str], frozenset[tuple[str, int]]]
 """Namespaces and ports of the holders of a shared address: addresses of one shape are equally good to join."""
@@ -170,7 +168,7 @@ class Ledger:
         if spec.services or not spec.released_at:
             account.assigned += 1
         else:
-            cooling = (_nanoseconds(spec.released_at), int(address))
+            cooling = (nanoseconds(spec.released_at), int(address))
             insort(account.cooling, cooling)
         if spec.services and not pool:
             self._stranded.setdefault(spec.pool, set()).add(address)
@@ -186,7 +184,7 @@ class Ledger:
 
     def held_by(self, uid: str) -> tuple[IPAddress, ...]:
         """The addresses that a Service holds, IPv4 first, lowest first."""
-        return _in_order(self._by_uid.get(uid, ()))
+        return in_order(self._by_uid.get(uid, ()))
 
     def __iter__(self) -> Iterator[IPAddress]:
         return iter(self._entries)
@@ -214,7 +212,7 @@ class Ledger:
 
     def stranded(self, pool: str) -> tuple[IPAddress, ...]:
         """Live addresses that were given from the pool of this name and that no pool covers any more, sorted."""
-        return _in_order(self._stranded.get(pool, ()))
+        return in_order(self._stranded.get(pool, ()))
 
     def lapsed(self, now: int) -> tuple[IPAddress, ...]:
         """Addresses whose cool-down is over, sorted: their IPAllocations can be deleted, and then dropped here.
@@ -229,7 +227,7 @@ class Ledger:
             wait = self._pools.pools[name].reuse_after if name else 0
             end = bisect_right(account.cooling, now - wait, key=lambda cooling: cooling[0])
             over.extend(to_address(family, number) for _, number in account.cooling[:end])
-        return _in_order(over)
+        return in_order(over)
 
     def free(self, request: Request, pool: Pool, family: Family) -> IPAddress | None:
         """The lowest address of the pool that is free or that the Service may share; None where there is none.
@@ -273,16 +271,3 @@ def _lowest_from(numbers: list[int], first: int, below: int, *, careful: bool) -
         if not (careful and is_buggy("IPv4", numbers[at])):
             return numbers[at]
     return below
-
-
-def _in_order(addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
-    return tuple(sorted(addresses, key=lambda address: (address.version, int(address))))
-
-
-def _nanoseconds(text: str) -> int:
-    """RFC 3339 as nanoseconds since 1970; 0 where it can't be read: it must not hold an address for ever."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return 0
-    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * 1000

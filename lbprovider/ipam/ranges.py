@@ -37,6 +37,11 @@ def family_of(address: IPAddress) -> Family:
     return "IPv4" if isinstance(address, IPv4Address) else "IPv6"
 
 
+def in_order(addresses: Iterable[IPAddress]) -> tuple[IPAddress, ...]:
+    """IPv4 first, then by number."""
+    return tuple(sorted(addresses, key=lambda address: (address.version, int(address))))
+
+
 def to_address(family: Family, number: int) -> IPAddress:
     """The address of that number; the inverse of ``int``."""
     return IPv4Address(number) if family == "IPv4" else IPv6Address(number)

@@ -1,0 +1,17 @@
+"""Times as objects have them: RFC 3339."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def nanoseconds(text: str) -> int:
+    """RFC 3339 as nanoseconds since 1970; 0 where it can't be read: it must not hold an address for ever."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
