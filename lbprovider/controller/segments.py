@@ -23,6 +23,7 @@ from lbprovider.controller.pools import Pools
 from lbprovider.controller.speakers import Speakers
 from lbprovider.election import placement
 from lbprovider.election.membership import Plan, Why, newcomers, next_segment, unheard_members
+from lbprovider.election.segment import majority
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import to_address
@@ -165,8 +166,14 @@ class Segments:
             await self._show(current, plan)
 
     def _dead(self, name: str, spec: SegmentSpec | None) -> frozenset[str]:
-        """The members that no other one has heard for ``DEAD``."""
-        missing = unheard_members(name, spec, self._speakers.registrations, self._speakers.renewed(DEAD))
+        """The members that no other one has heard for ``DEAD``, while a majority of them tell us whom they hear.
+
+        Fewer can't tell: where the others are cut from the API server, the one that isn't is heard, and nobody says so.
+        """
+        members = spec.lists[-1].members if spec is not None and spec.lists else ()
+        renewed, missing = self._speakers.renewed(DEAD), frozenset[str]()
+        if len(renewed.intersection(members)) >= majority(len(members)):
+            missing = unheard_members(name, spec, self._speakers.registrations, renewed)
         return missing - self._recent(self._missing_since, name, missing, DEAD)
 
     def _fresh(self, name: str, spec: SegmentSpec | None) -> frozenset[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.registration import Attachment
@@ -171,6 +172,12 @@ def test_addresses_are_spread_evenly_and_stay_until_their_nodes_are_gone() -> No
     run(story)
 
 
+def renew(world: World, node: str, number: int) -> None:
+    lease = world.api.objects(LEASES)[f"{SYSTEM}/{node}"]
+    spec = msgspec.structs.replace(lease.spec, renew_time=f"2026-01-01T00:{number:02}:00.000000Z")
+    world.api.write(LEASES, msgspec.structs.replace(lease, spec=spec))
+
+
 def test_a_member_that_nobody_hears_for_half_a_minute_is_taken_off_the_list() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10")
@@ -188,11 +195,34 @@ def test_a_member_that_nobody_hears_for_half_a_minute_is_taken_off_the_list() ->
             world.speaker("node-2", "node-1")  # node-3's Lease stays as it was
             await settle(25)
             assert segment(world).spec.version == 7
-            world.speaker("node-1", "node-2")
-            world.speaker("node-2", "node-1")
+            renew(world, "node-1", 1)
+            renew(world, "node-2", 1)
             await settle(15)
             assert segment(world).spec.version == 8
             assert segment(world).spec.lists[-1] == MemberList(members=("node-1", "node-2"), need=2)
+
+    run(story)
+
+
+@pytest.mark.parametrize("renewing", [(), ("node-3",), ("node-2", "node-3")])
+def test_nobody_is_dead_because_those_that_hear_it_are_cut_from_the_api_server(renewing: tuple[str, ...]) -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        world.advertisement()
+        nodes = ("node-1", "node-2", "node-3")
+        lists = (MemberList(members=nodes, need=2),)
+        world.api.write(
+            SEGMENTS, Segment(metadata=ObjectMeta(name=LAN), spec=SegmentSpec(subnets=SUBNETS, version=7, lists=lists))
+        )
+        for node in nodes:
+            world.speaker(node, *(other for other in nodes if other != node))
+        async with world.controller():
+            for number in range(12):
+                await settle(10)
+                for node in renewing:
+                    renew(world, node, number)
+                world.pool("192.0.2.10", name=f"another-{number}")  # something that has all Segments looked at
+            assert segment(world).spec.version == 7
 
     run(story)
 
