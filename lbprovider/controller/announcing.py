@@ -142,14 +142,11 @@ class Announcing:
         """How many nodes may not announce it, and why; None where one may."""
         spec, registrations = allocation.spec, self._speakers.registrations
         applying = placement.among(self._advertisements(), spec.pool, spec.advertisements)
-        placed = placement.place(
-            b"",
-            [
-                placement.view(node, registrations.get(node.metadata.name), spec.segment, applying)
-                for node in self._inventory.nodes.objects.values()
-            ],
+        screened = placement.screen(
+            placement.view(node, registrations.get(node.metadata.name), spec.segment, applying)
+            for node in self._inventory.nodes.objects.values()
         )
-        return None if placed.ranking else placement.counts(placed)
+        return None if screened.eligible else placement.counts(screened)
 
     async def _say(self, allocation: IPAllocation, why: Counts | None) -> None:
         before = allocation.condition(ANNOUNCED)
@@ -166,14 +163,13 @@ class Announcing:
             raise
         except (Conflict, NotFound):
             self._due.set()  # it has changed or gone meanwhile, perhaps because a node leads it now
-            return
         except ClusterError as error:
             self._due.set()
             log.warning("status not written", kind=ALLOCATIONS.kind, name=allocation.metadata.name, error=str(error))
-            return
-        self._inventory.allocations.changed(written)
-        if why is not None and not said:
-            self._tell(written)
+        else:
+            self._inventory.allocations.changed(written)
+            if why is not None and not said:
+                self._tell(written)
         await asyncio.sleep(PAUSE)
 
     def _tell(self, allocation: IPAllocation) -> None:

@@ -170,9 +170,9 @@ def _backed(eligible: Sequence[NodeView], backends: Backends) -> tuple[Sequence[
     return backed, {node.name: Reason.NO_LOCAL_ENDPOINT for node in eligible if node.name not in here}
 
 
-def counts(placement: Placement) -> Mapping[Reason, int]:
+def counts(looked_at: Placement | Screened) -> Mapping[Reason, int]:
     """How many nodes may not announce for each reason, in the order of the reasons."""
-    found = Counter(placement.ineligible.values())
+    found = Counter(looked_at.ineligible.values())
     return {reason: found[reason] for reason in Reason if reason in found}
 
 

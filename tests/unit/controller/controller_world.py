@@ -197,6 +197,14 @@ class World:
     def events(self) -> list[Event]:
         return list(self.api.objects(EVENTS).values())
 
+    def warnings(self) -> list[tuple[str, str]]:
+        """Name and reason of each Warning on a Service."""
+        return [
+            (event.involved_object.name, event.reason)
+            for event in self.events()
+            if event.involved_object.kind == "Service" and event.type == "Warning"
+        ]
+
     def writes(self, *plurals: str) -> list[str]:
         """``verb plural/subresource name`` of each write, Leases and Events left out unless asked for."""
         return [

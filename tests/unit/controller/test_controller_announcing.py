@@ -17,6 +17,7 @@ from lbprovider.api.registration import ANNOTATION, Attachment, Registration
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, LEASES, NODES
 from lbprovider.controller.announcing import PAUSE, SETTLE
 from lbprovider.controller.speakers import ARRIVING
+from lbprovider.errors import Unreachable
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 
 ADDRESS = "192.0.2.10"
@@ -48,14 +49,6 @@ def lead(world: World, node: str, address: str = ADDRESS) -> None:
     world.api.write(ALLOCATIONS, msgspec.structs.replace(there, status=status))
 
 
-def warnings(world: World) -> list[tuple[str, str]]:
-    return [
-        (event.involved_object.name, event.reason)
-        for event in world.events()
-        if event.involved_object.kind == "Service" and event.type == "Warning"
-    ]
-
-
 def ready(world: World, *nodes: str, **spec: Any) -> None:
     world.pool("192.0.2.10-192.0.2.99")
     advertisement = L2Advertisement(metadata=ObjectMeta(name="all", namespace=SYSTEM), spec=L2AdvertisementSpec(**spec))
@@ -80,7 +73,7 @@ def test_a_cluster_of_control_planes_is_told_which_label_to_take_off() -> None:
                 "planes), or run the speakers with --ignore-exclude-label."
             )
             assert allocation(world).status.ineligible == (IneligibleNodes(reason="NodeExcluded", nodes=1),)
-            assert warnings(world) == [("web", "NoEligibleNode")]
+            assert world.warnings() == [("web", "NoEligibleNode")]
             world.api.calls.clear()
             await settle(700)
             assert world.writes() == []
@@ -123,7 +116,7 @@ def test_each_reason_is_counted_and_the_most_frequent_one_advised_about() -> Non
             said = announced(world)
             assert said is not None
             assert "NodeNotSelected (1), NodeExcluded (2); take the label" in said.message
-            assert warnings(world) == [("web", "NoEligibleNode")]
+            assert world.warnings() == [("web", "NoEligibleNode")]
 
     run(story)
 
@@ -210,6 +203,25 @@ def test_many_at_once_are_said_one_after_the_other() -> None:
             await settle(ARRIVING + SETTLE + 1)
             said = sum(bool(one.status.conditions) for one in world.api.objects(ALLOCATIONS).values())
             assert 0 < said <= 1 / PAUSE + 2
+            await settle(60)
+            assert all(one.status.conditions for one in world.api.objects(ALLOCATIONS).values())
+
+    run(story)
+
+
+def test_what_fails_is_not_tried_faster_than_what_succeeds() -> None:
+    async def story(world: World) -> None:
+        ready(world, "n1")
+        exclude(world, "n1")
+        for number in range(50):
+            world.service(f"web-{number}")
+        async with world.controller():
+            await settle(ARRIVING)
+            world.api.calls.clear()
+            world.api.fault = lambda call: Unreachable("refused") if call.subresource == "status" else None
+            await settle(SETTLE + 1)
+            assert 0 < len([write for write in world.writes() if "ipallocations/status" in write]) <= 1 / PAUSE + 2
+            world.api.fault = lambda _: None
             await settle(60)
             assert all(one.status.conditions for one in world.api.objects(ALLOCATIONS).values())
 

@@ -46,14 +46,6 @@ async def clash_all(world: World, *macs: str) -> None:
     raise AssertionError("it never ends")
 
 
-def about_services(world: World) -> list[tuple[str, str]]:
-    return [
-        (event.involved_object.name, event.reason)
-        for event in world.events()
-        if event.involved_object.kind == "Service" and event.type == "Warning"
-    ]
-
-
 def pool_says(world: World) -> Condition:
     conditions = world.api.objects(POOLS)[f"{SYSTEM}/lan"].status.conditions
     return next(one for one in conditions if one.type == "LanAnswersForPool")
@@ -72,7 +64,7 @@ def test_its_service_gets_the_next_one_and_nobody_gets_the_other() -> None:
             await settle()
             assert world.held() == {"192.0.2.10": [], "192.0.2.11": ["web"], "192.0.2.12": ["other"]}
             assert allocation(world, "192.0.2.10").spec.set_aside_for == (web.metadata.uid,)
-            assert about_services(world) == [("web", "AddressInConflict")]
+            assert world.warnings() == [("web", "AddressInConflict")]
             assert pool_says(world).status == "False"
 
     run(story)
@@ -156,7 +148,7 @@ def test_three_times_and_then_the_pool_says_that_the_lan_answers() -> None:
             assert (world.ingress(), world.reason()) == ([], "!LanAnswersForPool")
             assert (pool_says(world).status, pool_says(world).reason) == ("True", "LanAnswersForPool")
             assert THEIRS in pool_says(world).message
-            assert about_services(world) == [
+            assert world.warnings() == [
                 *[("web", "AddressInConflict")] * 3, ("web", "LanAnswersForPool"),
             ]  # fmt: skip
             for address in ("192.0.2.10", "192.0.2.11", "192.0.2.12"):
@@ -248,7 +240,7 @@ def test_a_service_that_asked_for_that_very_address_waits_for_it() -> None:
             await settle()
             assert world.held() == {"192.0.2.15": ["web"]}
             assert (world.ingress(), world.reason()) == ([], "!AddressInConflict")
-            assert about_services(world) == [("web", "AddressInConflict")]
+            assert world.warnings() == [("web", "AddressInConflict")]
             world.api.calls.clear()
             await settle(60)
             assert world.writes() == []
@@ -327,7 +319,7 @@ def test_one_that_asked_for_it_keeps_it_while_others_leave_and_is_not_joined_aga
             clash(world, "192.0.2.10")
             await settle()
             assert world.held() == {"192.0.2.10": ["b"], "192.0.2.11": ["a"]}
-            assert about_services(world).count(("a", "AddressInConflict")) == 1
+            assert world.warnings().count(("a", "AddressInConflict")) == 1
             assert len(allocation(world, "192.0.2.10").spec.set_aside_for) == 1
             clash(world, "192.0.2.10", over=True, leader="n1")
             past(world, "192.0.2.10")
@@ -412,6 +404,6 @@ def test_of_two_that_are_left_at_once_none_is_forgotten_where_the_first_write_fa
                 "192.0.2.10": [], "192.0.2.11": ["web"],
                 "2001-db8-0-0-0-0-0-10": [], "2001-db8-0-0-0-0-0-11": ["web"],
             }  # fmt: skip
-            assert about_services(world) == [("web", "AddressInConflict")] * 2
+            assert world.warnings() == [("web", "AddressInConflict")] * 2
 
     run(story)
