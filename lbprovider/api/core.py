@@ -133,8 +133,12 @@ class Endpoint(Struct, frozen=True):
 
 
 class EndpointSlice(Object, frozen=True):
-    """A discovery.k8s.io/v1 EndpointSlice: some of a Service's endpoints; null where it has none."""
+    """A discovery.k8s.io/v1 EndpointSlice: some of a Service's endpoints; null where it has none.
 
+    ``address_type`` is that of all of them: IPv4, IPv6, or FQDN, which kube-proxy leaves out.
+    """
+
+    address_type: str = ""
     endpoints: tuple[Endpoint, ...] | None = None
 
 

@@ -42,7 +42,7 @@ NOBODY: Final = Endpoints()
 
 
 def of_slice(one: EndpointSlice) -> Endpoints:
-    """What one slice says; those of a Service are one set (``|``).
+    """What one slice says; those of a Service are one set (``|``) for each family.
 
     An endpoint whose ``ready`` is unset is ready, and a ready one counts whatever its ``serving`` says.
     """
@@ -59,10 +59,11 @@ def of_slice(one: EndpointSlice) -> Endpoints:
     return Endpoints(_shared(frozenset(ready)), _shared(frozenset(leaving)))
 
 
-def as_slice(metadata: ObjectMeta, known: Endpoints) -> EndpointSlice:
+def as_slice(metadata: ObjectMeta, family: str, known: Endpoints) -> EndpointSlice:
     """A slice that comes to the same: one endpoint for each node and state."""
     return EndpointSlice(
         metadata=metadata,
+        address_type=family,
         endpoints=tuple(
             Endpoint(node_name=node or None, conditions=conditions)
             for conditions, nodes in ((_READY, known.ready), (_LEAVING, known.leaving))

@@ -3,6 +3,8 @@
 There may be ten thousand of them, a few hundred of which matter: those of Services that hold an address. So little is
 kept of each (two sets of node names), a list is taken in by portions, and nobody is told of a change that comes to the
 same: that a Pod has another address, that one more is ready on a node that has one, that a Service has more slices.
+
+Each family is for itself, as it is for kube-proxy: what arrives for an IPv4 address goes to IPv4 endpoints only.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from lbprovider.api.meta import Object
 from lbprovider.election.endpoints import NOBODY, Endpoints, of_slice
 from lbprovider.kube.ports import Unreadable
 
+_Of = tuple[str, str]
+"""A Service (``namespace/name``) and a family."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one slice says, and of which Service (``namespace/name``)."""
+    """What one slice says, and of what."""
 
-    service: str
+    of: _Of
     endpoints: Endpoints
 
 
@@ -39,13 +44,13 @@ class EndpointBook:
         self._changed = changed
         self._stale = stale
         self._parts: dict[str, _Part] = {}
-        self._slices: dict[str, tuple[str, ...]] = {}
-        self._services: dict[str, Endpoints] = {}
+        self._slices: dict[_Of, tuple[str, ...]] = {}
+        self._services: dict[_Of, Endpoints] = {}
         self._unread: dict[str, EndpointSlice | None] = {}
 
-    def of(self, service: str) -> Endpoints:
-        """The endpoints of a Service, by its ``namespace/name``."""
-        return self._services.get(service, NOBODY)
+    def of(self, service: str, family: str) -> Endpoints:
+        """The endpoints of one family (``IPv4``, ``IPv6``) of a Service, by its ``namespace/name``."""
+        return self._services.get((service, family), NOBODY)
 
     # ---- a sink
 
@@ -84,24 +89,24 @@ class EndpointBook:
             del self._parts[key]
         else:
             self._parts[key] = now
-        for service in {part.service for part in (before, now) if part is not None}:
-            others = tuple(name for name in self._slices.get(service, ()) if name != key)
-            mine = (key,) if now is not None and now.service == service else ()
-            self._merge(service, (*others, *mine))
+        for of in {part.of for part in (before, now) if part is not None}:
+            others = tuple(name for name in self._slices.get(of, ()) if name != key)
+            mine = (key,) if now is not None and now.of == of else ()
+            self._merge(of, (*others, *mine))
 
-    def _merge(self, service: str, slices: tuple[str, ...]) -> None:
+    def _merge(self, of: _Of, slices: tuple[str, ...]) -> None:
         endpoints = reduce(or_, (self._parts[name].endpoints for name in slices), NOBODY)
         if slices:
-            self._slices[service] = slices
+            self._slices[of] = slices
         else:
-            self._slices.pop(service, None)
-        if endpoints == self.of(service):
+            self._slices.pop(of, None)
+        if endpoints == self.of(*of):
             return
         if endpoints:
-            self._services[service] = endpoints
+            self._services[of] = endpoints
         else:
-            del self._services[service]
-        self._changed(service)
+            del self._services[of]
+        self._changed(of[0])
 
 
 def _part(one: EndpointSlice | None) -> _Part | None:
@@ -109,4 +114,4 @@ def _part(one: EndpointSlice | None) -> _Part | None:
     service = "" if one is None else one.metadata.labels.get(names.SERVICE_LABEL, "")
     if one is None or not service:
         return None
-    return _Part(f"{one.metadata.namespace}/{service}", of_slice(one))
+    return _Part((f"{one.metadata.namespace}/{service}", one.address_type), of_slice(one))

@@ -106,9 +106,10 @@ class Knowledge:
                 Backed(
                     namespace=service.partition("/")[0],
                     name=service.partition("/")[2],
+                    family=family,
                     ready=tuple(sorted(one.ready)),
                     leaving=tuple(sorted(one.leaving)),
                 )
-                for service, one in self.view.endpoints_known().items()
+                for (service, family), one in self.view.endpoints_known().items()
             ),
         )

@@ -44,10 +44,11 @@ class Kept(Struct, frozen=True):
 
 
 class Backed(Struct, frozen=True):
-    """The nodes of the endpoints of a Service that holds an address; see ``election.endpoints.Endpoints``."""
+    """The nodes of one family's endpoints of a Service with an address; see ``election.endpoints.Endpoints``."""
 
     namespace: str
     name: str
+    family: str
     ready: tuple[str, ...] = ()
     leaving: tuple[str, ...] = ()
 
@@ -90,10 +91,15 @@ class Snapshot:
         )
 
     def slices(self) -> tuple[EndpointSlice, ...]:
-        """EndpointSlices that come to the same as those that the API server has; one a Service."""
+        """EndpointSlices that come to the same as those that the API server has; one a Service and family."""
         return tuple(
             as_slice(
-                ObjectMeta(namespace=one.namespace, name=one.name, labels={names.SERVICE_LABEL: one.name}),
+                ObjectMeta(
+                    namespace=one.namespace,
+                    name=f"{one.name}-{one.family.lower()}",
+                    labels={names.SERVICE_LABEL: one.name},
+                ),
+                one.family,
                 Endpoints(frozenset(one.ready), frozenset(one.leaving)),
             )
             for one in self.backed

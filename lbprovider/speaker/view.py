@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from lbprovider.election import placement
 from lbprovider.election.endpoints import Backends, Endpoints, backends
 from lbprovider.election.placement import NodeView, Placement, Screened
 from lbprovider.errors import InvalidObject
+from lbprovider.ipam.ranges import FAMILIES, Family, family_of
 from lbprovider.speaker.endpoints import EndpointBook
 from lbprovider.speaker.store import Store
 
@@ -132,9 +134,14 @@ class View:
         """All IPAllocations."""
         return tuple(self._allocations.values())
 
-    def endpoints_known(self) -> Mapping[str, Endpoints]:
-        """Those of the Services that hold an address, by ``namespace/name``."""
-        return {service: known for service in self._held if (known := self.endpoints.of(service))}
+    def endpoints_known(self) -> Mapping[tuple[str, Family], Endpoints]:
+        """Those of the Services that hold an address, by ``namespace/name`` and family."""
+        return {
+            (service, family): known
+            for service in self._held
+            for family in FAMILIES
+            if (known := self.endpoints.of(service, family))
+        }
 
     def placement(self, name: str) -> Placement:
         """Who may announce an address, and why each other node may not, as of the last ``work``.
@@ -292,8 +299,7 @@ class View:
             group.deserted = False
         elif not group.deserted and (before.eligible or any(node.attached for node in group.nodes)):
             group.deserted = True
-            counted = placement.counts(Placement((), group.screened.ineligible))
-            why = {reason.value: nodes for reason, nodes in counted.items()}
+            why = {reason.value: nodes for reason, nodes in placement.counts(group.screened).items()}
             log.warning("no node may announce the addresses of a pool", reason="NobodyEligible", nodes=why, **where)
 
     def _rank(self, name: str) -> None:
@@ -329,13 +335,14 @@ class View:
             placed.address,
             self._groups[placed.kind].screened,
             self._allocations[name].spec.nodes,
-            self._backends(self._allocations[name]),
+            self._backends(self._allocations[name], placed.address),
             self._lot(name, placed),
         )
 
-    def _backends(self, allocation: IPAllocation) -> Backends:
+    def _backends(self, allocation: IPAllocation, address: bytes) -> Backends:
+        family = family_of(ip_address(address))
         return backends(
-            (claim.external_traffic_policy == "Local", self.endpoints.of(claim.key))
+            (claim.external_traffic_policy == "Local", self.endpoints.of(claim.key, family))
             for claim in allocation.spec.services
         )
 

@@ -118,8 +118,9 @@ class Bench:
     def back(self, *nodes: str, leaving: tuple[str, ...] = ()) -> None:
         """Where Service web has endpoints: ready on these nodes (none named: somewhere), terminating on those."""
         known = Endpoints(frozenset(nodes or (() if leaving else ("",))), frozenset(leaving))
-        where = ObjectMeta(name="web-1", namespace="default", labels={names.SERVICE_LABEL: "web"})
-        self.api.write(ENDPOINT_SLICES, as_slice(where, known))
+        for name, family in (("web-1", "IPv4"), ("web-6", "IPv6")):
+            where = ObjectMeta(name=name, namespace="default", labels={names.SERVICE_LABEL: "web"})
+            self.api.write(ENDPOINT_SLICES, as_slice(where, family, known))
 
     def allocate(self, address: IPv4Address | IPv6Address = VIP, *nodes: str, segment: str = SEGMENT) -> IPAllocation:
         service = ServiceClaim(namespace="default", name="web", uid="u1")

@@ -92,7 +92,10 @@ snapshots = st.builds(
     advertisements=st.lists(advertisements, max_size=3).map(tuple),
     allocations=st.lists(allocations, max_size=5).map(tuple),
     backed=st.lists(
-        st.builds(Backed, namespace=names, name=names, ready=st.tuples(words), leaving=st.lists(names).map(tuple)),
+        st.builds(
+            Backed, namespace=names, name=names, family=words, ready=st.tuples(words),
+            leaving=st.lists(names).map(tuple),
+        ),
         max_size=3,
     ).map(tuple),
 )  # fmt: skip
@@ -181,11 +184,15 @@ def test_of_a_node_it_keeps_that_it_is_drained_and_no_other_annotation() -> None
     assert set(kept.metadata.annotations) == {DRAIN_ANNOTATION}
 
 
-def test_endpoints_come_back_as_a_slice_that_comes_to_the_same() -> None:
-    backed = Backed(namespace="shop", name="web", ready=("n1", ""), leaving=("n2",))
-    (one,) = read(written(replace(SAMPLE, backed=(backed,)))).slices()
-    assert (one.key, one.metadata.labels) == ("shop/web", {SERVICE_LABEL: "web"})
+def test_endpoints_come_back_as_slices_that_come_to_the_same() -> None:
+    four = Backed(namespace="shop", name="web", family="IPv4", ready=("n1", ""), leaving=("n2",))
+    six = Backed(namespace="shop", name="web", family="IPv6", ready=("n1",))
+    one, other = read(written(replace(SAMPLE, backed=(four, six)))).slices()
+    assert one.metadata.labels == other.metadata.labels == {SERVICE_LABEL: "web"}
+    assert (one.metadata.namespace, one.address_type, other.address_type) == ("shop", "IPv4", "IPv6")
+    assert one.key != other.key
     assert of_slice(one) == Endpoints(frozenset({"n1", ""}), frozenset({"n2"}))
+    assert of_slice(other) == Endpoints(frozenset({"n1"}))
 
 
 def test_the_keys_are_not_printed() -> None:

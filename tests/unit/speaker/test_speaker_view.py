@@ -59,10 +59,12 @@ def allocation(address: str = "192.0.2.100", **spec: object) -> IPAllocation:
     )
 
 
-def slice_of(service: str, *ready: str, leaving: tuple[str, ...] = (), name: str = "") -> EndpointSlice:
+def slice_of(
+    service: str, *ready: str, leaving: tuple[str, ...] = (), name: str = "", family: str = "IPv4"
+) -> EndpointSlice:
     labels = {names.SERVICE_LABEL: service}
     metadata = ObjectMeta(name=name or f"{service}-1", namespace="default", labels=labels)
-    return as_slice(metadata, Endpoints(frozenset(ready), frozenset(leaving)))
+    return as_slice(metadata, family, Endpoints(frozenset(ready), frozenset(leaving)))
 
 
 @dataclass
@@ -271,6 +273,23 @@ def test_an_address_follows_the_endpoints_of_its_service(world: World) -> None:
     assert set(world.view.placement("192.0.2.100").ineligible.values()) == {Reason.NO_LOCAL_ENDPOINT}
 
 
+def test_what_arrives_for_a_family_is_served_by_endpoints_of_that_family(world: World) -> None:
+    """kube-proxy has rules of each family for itself: without a local endpoint of it, a node drops what comes."""
+    local, six = msgspec.structs.replace(SERVICE, external_traffic_policy="Local"), "2001:db8::100"
+    for address in ("192.0.2.100", six):
+        world.view.allocations.changed(allocation(address, services=(local,)))
+    assert (world.ranked(), world.ranked(six)) == (("n1",), ())
+    world.view.endpoints.changed(slice_of("web", "n1", "n2", name="web-6", family="IPv6"))
+    world.view.endpoints.changed(slice_of("web", "n3", name="web-fqdn", family="FQDN"))
+    assert (world.ranked(), set(world.ranked(six) or ())) == (("n1",), {"n1", "n2"})
+    assert world.view.placement("192.0.2.100").ineligible["n2"] == Reason.NO_LOCAL_ENDPOINT
+    known = {of: one.ready for of, one in world.view.endpoints_known().items()}
+    assert known == {("default/web", "IPv4"): {"n1", ""}, ("default/web", "IPv6"): {"n1", "n2"}}
+    world.view.endpoints.deleted(Object(metadata=ObjectMeta(name="web-1", namespace="default")))
+    assert (world.ranked(), set(world.ranked(six) or ())) == ((), {"n1", "n2"})
+    assert set(world.view.placement("192.0.2.100").ineligible.values()) == {Reason.NO_ENDPOINTS}
+
+
 def test_endpoints_of_a_service_of_the_same_name_elsewhere_are_none_of_ours(world: World) -> None:
     elsewhere = slice_of("web", "n2")
     metadata = msgspec.structs.replace(elsewhere.metadata, namespace="shop")
@@ -307,16 +326,17 @@ def test_a_list_of_slices_is_read_by_portions_and_says_who_is_gone(world: World)
     world.view.endpoints.changed(slice_of("late", "n1"))  # before the list was read
     assert world.ranked() == ()
     assert {service: known.ready for service, known in world.view.endpoints_known().items()} == {}
-    assert world.view.endpoints.of("default/s7").ready == {"n1"}
+    assert world.view.endpoints.of("default/s7", "IPv4").ready == {"n1"}
     world.view.endpoints.replaced(many[:1], [])
     world.wishes()
-    assert not world.view.endpoints.of("default/s7")
+    assert not world.view.endpoints.of("default/s7", "IPv4")
 
 
 def test_both_families_rank_alike_and_whatever_came_first(world: World) -> None:
     for number in range(100, 120):
         claim = ServiceClaim(namespace="default", name=f"s{number}", uid=f"u{number}")
         world.view.endpoints.changed(slice_of(f"s{number}", ""))
+        world.view.endpoints.changed(slice_of(f"s{number}", "", name=f"s{number}-6", family="IPv6"))
         six, four = f"2001:db8::{number}", f"192.0.2.{number}"
         world.view.allocations.changed(allocation(six, services=(claim,)))
         alone = world.ranked(six)
