@@ -6,7 +6,9 @@
     ├── UserError              somebody asked for what can't be: said on the object or the terminal, never a traceback
     │   ├── InvalidObject      a field of a Kubernetes object that can't be used
     │   └── UsageError         a flag, a setting, a file
-    ├── HostError              this node can't do it: no capability, no such interface, a port in use
+    ├── HostError              this node can't do it: no capability, no room in the kernel
+    │   ├── InterfaceGone      the interface is not there any more: netlink says so too
+    │   └── PortTaken          a port is in use: whoever has it may yet end
     ├── WireError              bytes from the LAN that are not what they should be: dropped and counted
     └── ClusterError           the API server's answer, or none: retried with backoff and counted
         ├── Unreachable        no answer: refused, reset, timed out, TLS
@@ -61,6 +63,14 @@ class UsageError(UserError):
 
 class HostError(LbproviderError):
     """This node can't do what was asked."""
+
+
+class InterfaceGone(HostError):
+    """The interface was taken away, or has another name by now."""
+
+
+class PortTaken(HostError):
+    """Another process holds a port of this node."""
 
 
 class WireError(LbproviderError):

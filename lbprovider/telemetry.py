@@ -7,6 +7,7 @@ host on the LAN can make up.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lbprovider import __version__
-from lbprovider.errors import HostError
+from lbprovider.errors import HostError, PortTaken
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -131,7 +132,8 @@ class HealthServer:
         """Listens; returns the port.
 
         Raises:
-            HostError: the port is taken.
+            PortTaken: another process listens there.
+            HostError: it can't be listened on.
         """
         await self._runner.setup()
         site = web.TCPSite(self._runner, port=self._port)
@@ -139,9 +141,8 @@ class HealthServer:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            raise HostError(
-                f"can't serve health on TCP port {self._port}: {error.strerror}; see --http-port"
-            ) from error
+            kind = PortTaken if error.errno == errno.EADDRINUSE else HostError
+            raise kind(f"can't serve health on TCP port {self._port}: {error.strerror}; see --http-port") from error
         address = self._runner.addresses[0]
         return int(address[1])
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from lbprovider.errors import HostError
-from lbprovider.net.device import check_present, label
+from lbprovider.errors import PortTaken
+from lbprovider.net.device import check_present, label, refusal
 from lbprovider.net.links import Link
 
 Received = Callable[[Sequence[tuple[bytes, str]]], None]
@@ -48,7 +48,8 @@ OpenDatagrams = Callable[[Link, int, Received], Datagrams]
 Still bound after the link went down and came back; after removal and return (another index) close and open again.
 
 Raises:
-    HostError: another speaker runs on this node (the port is held on that interface), or no such interface.
+    PortTaken: another speaker runs on this node: the port is held on that interface.
+    InterfaceGone: no such interface.
 """
 
 _LONGEST: Final = 9_000
@@ -105,11 +106,11 @@ class KernelDatagrams:
         except OSError as error:
             self.close()
             if error.errno == errno.EADDRINUSE:
-                raise HostError(
+                raise PortTaken(
                     f"another speaker runs on this node: UDP port {port} is in use on {link.name}; "
                     "end it, or choose another port on every node with --heartbeat-port"
                 ) from error
-            raise HostError(f"can't bind UDP port {port} on {link.name}: {error.strerror or error}") from error
+            raise refusal(error)(f"can't bind UDP port {port} on {link.name}: {error.strerror or error}") from error
         for each in self._sockets.values():
             self._loop.add_reader(each, self._read, each)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 
+from lbprovider.errors import HostError, InterfaceGone
 from lbprovider.net.links import Link
 
 
@@ -30,6 +31,11 @@ def is_present(link: Link) -> bool:
     except OSError:
         return False
     return True
+
+
+def refusal(error: OSError) -> type[HostError]:
+    """What it means that the kernel didn't open something on an interface."""
+    return InterfaceGone if error.errno == errno.ENODEV else HostError
 
 
 def label(error: OSError) -> str:

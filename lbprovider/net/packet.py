@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from lbprovider.errors import HostError
 from lbprovider.net import filters
-from lbprovider.net.device import check_present, is_present, label
+from lbprovider.net.device import check_present, is_present, label, refusal
 from lbprovider.net.links import Link
 
 Answer = Callable[[memoryview], bytes | None]
@@ -56,7 +56,8 @@ OpenPackets = Callable[[Link, Answer, Callable[[], None]], Packets]
 """Opens the interface; the last argument is called once if it is taken away (then close, and open what returns).
 
 Raises:
-    HostError: no CAP_NET_RAW, or no such interface.
+    InterfaceGone: no such interface.
+    HostError: no CAP_NET_RAW.
 """
 
 _ARP: Final = 0x0806  # if_ether.h
@@ -104,7 +105,7 @@ class KernelPackets:
             ) from error
         except OSError as error:
             self.close()
-            raise HostError(f"can't open a packet socket on {link.name}: {error.strerror or error}") from error
+            raise refusal(error)(f"can't open a packet socket on {link.name}: {error.strerror or error}") from error
         for each in self._sockets.values():
             self._loop.add_reader(each, self._read, each)
 

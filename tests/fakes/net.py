@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lbprovider.errors import HostError, WireError
+from lbprovider.errors import InterfaceGone, PortTaken, WireError
 from lbprovider.net.datagrams import Received
 from lbprovider.net.links import Link, LinkChange, change
 from lbprovider.net.packet import Answer
@@ -129,7 +129,7 @@ class FakePackets:
 
     def __init__(self, node: FakeNode, link: Link, answer: Answer, gone: Callable[[], None]) -> None:
         if node.links.find(link.index) is None:
-            raise HostError(f"can't open a packet socket on {link.name}: No such device")
+            raise InterfaceGone(f"can't open a packet socket on {link.name}: No such device")
         self.node, self.index, self.gone = node, link.index, gone
         self.listening: frozenset[bytes] = frozenset()
         self.failures: Counter[str] = Counter()
@@ -222,9 +222,9 @@ class FakeDatagrams:
     def __init__(self, node: FakeNode, link: Link, port: int, received: Received) -> None:
         self.node, self.index, self.port = node, link.index, port
         if any(each.node is node and (each.index, each.port) == (link.index, port) for each in node.lan.datagrams):
-            raise HostError(f"another speaker runs on this node: UDP port {port} is in use on {link.name}")
+            raise PortTaken(f"another speaker runs on this node: UDP port {port} is in use on {link.name}")
         if node.links.find(link.index) is None:
-            raise HostError(f"can't bind UDP port {port} on {link.name}: No such device")
+            raise InterfaceGone(f"can't bind UDP port {port} on {link.name}: No such device")
         self.failures: Counter[str] = Counter()
         self._received = received
         self._waiting: list[tuple[bytes, str]] = []

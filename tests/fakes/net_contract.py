@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from lbprovider.errors import HostError
+from lbprovider.errors import InterfaceGone, PortTaken
 from lbprovider.net.datagrams import Datagrams, OpenDatagrams
 from lbprovider.net.groups import OpenGroups
 from lbprovider.net.links import Link, LinkChange, Links, What
@@ -214,7 +214,7 @@ class NetContract:
             await until(lambda: gone)
             assert packets.send(arp.gratuitous_request(VIP4, bench.ours.mac)) is False
             packets.close()
-            with pytest.raises(HostError, match=f"{bench.ours.name}: No such device"):
+            with pytest.raises(InterfaceGone, match=f"{bench.ours.name}: No such device"):
                 bench.open_packets(bench.ours, lambda _: None, lambda: None)
 
         bench.run(scenario)
@@ -245,7 +245,7 @@ class NetContract:
     def test_a_second_speaker_on_the_node_is_refused(self, bench: Bench) -> None:
         async def scenario() -> None:
             first = bench.open_datagrams(bench.ours, PORT, lambda _: None)
-            with pytest.raises(HostError, match=r"another speaker runs on this node: UDP port 7472 is in use on"):
+            with pytest.raises(PortTaken, match=r"another speaker runs on this node: UDP port 7472 is in use on"):
                 bench.open_datagrams(bench.ours, PORT, lambda _: None)
             first.close()
             bench.open_datagrams(bench.ours, PORT, lambda _: None).close()
@@ -265,7 +265,7 @@ class NetContract:
             datagrams.close()
             assert datagrams.send(b"x", PEER4) is False
             assert sum(datagrams.failures.values()) == 4
-            with pytest.raises(HostError, match="No such device"):
+            with pytest.raises(InterfaceGone, match="No such device"):
                 bench.open_datagrams(bench.ours, PORT, lambda _: None)
 
         bench.run(scenario)
