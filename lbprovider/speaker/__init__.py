@@ -15,6 +15,7 @@ and ``view``: all else, and what follows for each LAN), ``lan`` one LAN, ``attac
 is registered of them. ``chronicle`` passes on what happens there to ``reporter``, which writes who leads (``statuses``)
 and why (``causes``), and ``telling`` tells it in Events; ``noticing`` looks at this node. ``presence`` is what a LAN
 sees of it, in another one's place too (``standing``), ``fastpath`` what the kernel answers of that; ``leaving`` is its
-end, ``witnesses`` what the others' Leases say of those that it can't hear, ``swapping`` what Members ask of the API
-server. ``keeper`` keeps the ``snapshot`` in ``files``. ``ports`` is what all of it stands on.
+end, ``succession`` how the next one waits for that, ``witnesses`` what the others' Leases say of those that it can't
+hear, ``swapping`` what Members ask of the API server. ``keeper`` keeps the ``snapshot`` in ``files``. ``ports`` is what
+all of it stands on.
 """

@@ -58,6 +58,7 @@ from lbprovider.speaker.proxy import Proxy, ask
 from lbprovider.speaker.reporter import Reporter
 from lbprovider.speaker.segments import Segments
 from lbprovider.speaker.snapshot import Kept, Snapshot
+from lbprovider.speaker.succession import after_former
 from lbprovider.speaker.telling import Teller, own_node
 from lbprovider.speaker.view import View
 from lbprovider.speaker.witnesses import Witnesses, looking
@@ -90,12 +91,13 @@ async def serve(settings: SpeakerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with KernelLinks() as links, Client(access, user_agent="lbprovider-speaker") as api:
         speaker = Speaker(settings, api, links, _kernel(settings))
-        speaker.check_host()
         health = HealthServer(settings.http_port, speaker.why_not_ready)
-        port = await health.start()
-        log.info("started", node=settings.node_name, http_port=port)
+
+        async def listen() -> None:
+            log.info("started", node=settings.node_name, http_port=await health.start())
+
         try:
-            await speaker.run(stop)
+            await speaker.run(stop, listen)
         finally:
             await health.stop()
 
@@ -184,24 +186,29 @@ class Speaker:
             clock=seconds,
         )
 
-    def check_host(self) -> None:
+    def _check_host(self) -> None:
         """Says at once what this node can't do, and above all before a Lease is taken from a speaker that can.
 
         Raises:
-            HostError: CAP_NET_RAW is missing, or the UDP port is taken.
+            PortTaken: the UDP port is.
+            HostError: CAP_NET_RAW is missing.
         """
         for link in lan_links(self._links.snapshot(), self._settings.excluded_interfaces):
             self._host.open_packets(link, lambda _: None, lambda: None).close()
             self._host.open_datagrams(link, self._settings.heartbeat_port, lambda _: None).close()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, listen: Callable[[], Awaitable[None]]) -> None:
         """Until ``stop``; then drains.
+
+        Args:
+            stop: set from outside.
+            listen: has ``why_not_ready`` asked at a port of this node from now on.
 
         Raises:
             LbproviderError: as ``serve``.
         """
         try:
-            self._start(stop.wait(), self._live())
+            self._start(stop.wait(), self._live(listen))
             await self._first_end()
             await self._drain()
         finally:
@@ -213,7 +220,12 @@ class Speaker:
 
     # ---- the start
 
-    async def _live(self) -> None:
+    async def _live(self, listen: Callable[[], Awaitable[None]]) -> None:
+        async def begin() -> None:
+            self._check_host()
+            await listen()
+
+        await after_former(begin, self._waits)
         restored, lease = await self._begin()
         await self._serve(restored, lease)
 

@@ -19,6 +19,7 @@ from lbprovider.lab.process import Process
 from lbprovider.lab.provider import NAMESPACE
 from lbprovider.speaker.files import SnapshotFile
 from lbprovider.speaker.snapshot import Snapshot
+from lbprovider.speaker.succession import FORMER
 from tests.e2e.rig import nodes, ours, services
 from tests.e2e.rig.backends import Pod
 from tests.e2e.rig.cluster import Cluster
@@ -132,7 +133,7 @@ def test_a_second_speaker_on_a_node_is_refused_and_the_first_goes_on(rig: Rig) -
     before = rig.incarnation("node1")
     length = len(rig.speakers["node1"].log.read_text())
     process = ours.start_speaker(rig.cluster, "node1", ["--http-port", "0"])
-    assert process.wait() == 1
+    assert process.wait(2 * FORMER) == 1
     (sentence,) = said(process, length)
     assert "another speaker runs on this node" in sentence
     assert rig.incarnation("node1") == before

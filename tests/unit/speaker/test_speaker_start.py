@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from lbprovider.api import names
 from lbprovider.api.core import Secret
@@ -16,7 +18,10 @@ from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.registration import ANNOTATION, Registration, registration
 from lbprovider.api.resources import LEASES, NODES, SECRETS, SEGMENTS
 from lbprovider.api.segment import Segment
-from lbprovider.errors import ClusterError, Forbidden, HostError, KindMissing, LeaseLost, NotFound, Unreachable
+from lbprovider.errors import ClusterError, Forbidden, KindMissing, LeaseLost, NotFound, PortTaken, Unreachable
+from lbprovider.speaker.files import NAME
+from lbprovider.speaker.succession import FORMER
+from lbprovider.telemetry import HealthServer
 from tests.fakes.api_server import Call
 from tests.unit.speaker.bench import NAMESPACE, SEGMENT, Bench, run
 
@@ -99,20 +104,90 @@ def test_sigterm_before_there_is_anything_to_hand_on_ends_it_at_once() -> None:
     run(story)
 
 
-def test_a_second_speaker_on_the_node_is_refused_before_it_takes_anything() -> None:
+def test_a_second_speaker_on_the_node_is_refused_before_it_takes_anything(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         bench.node(1)
         await asyncio.sleep(1)
         bench.allocate()
         await bench.settled(members=1)
-        before = bench.api.objects(LEASES)
+        await asyncio.sleep(20)  # all that there is to write is written
+        before, kept = taken(bench), (tmp_path / "n1" / NAME).read_bytes()
         first = bench.nodes["n1"]
-        with pytest.raises(HostError, match="another speaker runs on this node"):
-            bench.node(1)
+        second = bench.node(1)
+        await asyncio.sleep(FORMER)
+        assert not second.task.done()
+        with pytest.raises(PortTaken, match="another speaker runs on this node"):
+            await second.task
         bench.nodes["n1"] = first
-        assert bench.api.objects(LEASES) == before
+        assert taken(bench) == before
+        assert (tmp_path / "n1" / NAME).read_bytes() == kept
+        assert not first.speaker.why_not_ready()
+
+    run(story, tmp_path)
+
+
+def taken(bench: Bench) -> tuple[str | None, Mapping[str, str]]:
+    """Who holds the Lease of n1, and what is registered there."""
+    lease = bench.api.objects(LEASES)[f"{NAMESPACE}/n1"]
+    return lease.spec.holder_identity, lease.metadata.annotations
+
+
+def test_one_whose_former_speaker_still_ends_waits_for_it_says_so_once_and_lets_it_hand_on() -> None:
+    """As after a deletion of its Pod by force: of two, the former one leaves the list of members before it ends."""
+
+    async def story(bench: Bench) -> None:
+        bench.node(1)
+        bench.node(2)
+        await bench.settled(members=2)
+        former = bench.nodes[await bench.led()]
+        incarnation = told_of(bench, former.name).incarnation
+        with capture_logs() as logs:
+            former.stop.set()
+            new = bench.node(int(former.name[1:]))
+            while not former.task.done():
+                await asyncio.sleep(0.001)
+                assert await bench.ask()
+                assert new.speaker.why_not_ready().startswith("waits for a former speaker of this node to end: another")
+                assert told_of(bench, former.name).incarnation == incarnation
+            await former.task
+            await bench.settled(members=2)
+        assert [each["log_level"] for each in logs if each["event"].startswith("waits for a former")] == ["warning"]
+        assert told_of(bench, former.name).incarnation == incarnation + 1
 
     run(story)
+
+
+def test_one_that_is_told_to_end_while_its_former_speaker_still_does_ends_at_once() -> None:
+    async def story(bench: Bench) -> None:
+        first = bench.node(1)
+        await asyncio.sleep(1)
+        second = bench.node(1)
+        await asyncio.sleep(1)
+        second.stop.set()
+        await asyncio.wait_for(second.task, 0.1)
+        bench.nodes["n1"] = first
+
+    run(story)
+
+
+def test_the_port_of_health_is_taken_once_a_former_speaker_has_let_it_go() -> None:
+    async def scenario() -> None:
+        former = HealthServer(0, lambda: "draining")
+        port = await former.start()
+        new = HealthServer(port, lambda: "")
+        with pytest.raises(PortTaken, match=f"can't serve health on TCP port {port}: .*address already in use"):
+            await new.start()
+        await former.stop()
+        assert await new.start() == port
+        await new.stop()
+
+    asyncio.run(scenario())
+
+
+def told_of(bench: Bench, name: str) -> Registration:
+    told = registration(bench.api.objects(LEASES)[f"{NAMESPACE}/{name}"])
+    assert told is not None
+    return told
 
 
 def test_one_whose_node_has_a_later_speaker_ends() -> None:
