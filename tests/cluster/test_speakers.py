@@ -44,10 +44,6 @@ def test_a_speaker_that_is_deleted_is_stood_in_for_and_clients_see_nothing_of_it
             kubectl("delete", "pod", f"--namespace={NAMESPACE}", pod["metadata"]["name"], *how)
             meanwhile = provider.leader(address, other_than=leader)
             provider.new_speaker(leader, pod)
-            if how:
-                # The former process still leaves when its Pod's object is gone: until it has, the UDP port is taken
-                # (ELECTION.md V12), the new one says so and ends, and its kubelet starts it again.
-                provider.ended.add(uid(provider.speaker(leader)))
             traffic.answered(50)
             return Change(leader, meanwhile, traffic.end())
 
