@@ -96,15 +96,9 @@ def parse_solicitation(frame: bytes | memoryview) -> Solicitation:
         WireError: ``Truncated``, ``VlanTagged``, ``NotSolicitation`` (another type, or extension headers before
             it), ``HopLimit``, ``Checksum``, or ``Malformed`` (the other rules of RFC 4861 section 7.1.1).
     """
-    to_mac, from_mac, sender, receiver, code, _, target, message = _read(frame, SOLICITATION, "NotSolicitation")
+    to_mac, from_mac, sender, receiver, _, target, message = _read(frame, SOLICITATION, "NotSolicitation")
     sender_mac = _link_layer(message, _SOURCE_LINK_LAYER)
-    for_detection = sender == UNSPECIFIED
-    if (
-        code != 0
-        or target[0] == ALL_NODES[0]
-        or sender[0] == ALL_NODES[0]
-        or (for_detection and (sender_mac is not None or receiver != solicited_node(target)))
-    ):
+    if sender == UNSPECIFIED and (sender_mac is not None or receiver != solicited_node(target)):
         raise WireError("Malformed")
     return Solicitation(target, sender, receiver, sender_mac, from_mac, to_mac)
 
@@ -116,22 +110,17 @@ def parse_advertisement(frame: bytes | memoryview) -> Advertisement:
         WireError: ``Truncated``, ``VlanTagged``, ``NotAdvertisement`` (another type, or extension headers before
             it), ``HopLimit``, ``Checksum``, or ``Malformed`` (the other rules of RFC 4861 section 7.1.2).
     """
-    _, from_mac, sender, receiver, code, flags, target, message = _read(frame, ADVERTISEMENT, "NotAdvertisement")
+    _, from_mac, _, receiver, flags, target, message = _read(frame, ADVERTISEMENT, "NotAdvertisement")
     target_mac = _link_layer(message, _TARGET_LINK_LAYER)
-    if (
-        code != 0
-        or target[0] == ALL_NODES[0]
-        or sender[0] == ALL_NODES[0]
-        or (flags & SOLICITED and receiver[0] == ALL_NODES[0])
-    ):
+    if flags & SOLICITED and receiver[0] == ALL_NODES[0]:
         raise WireError("Malformed")
     return Advertisement(target, target_mac, flags, from_mac)
 
 
 def _read(
     frame: bytes | memoryview, wanted: int, otherwise: str
-) -> tuple[bytes, bytes, bytes, bytes, int, int, bytes, bytes]:
-    """What both messages have in common: hardware addresses, addresses, code, flags, target, and the whole message."""
+) -> tuple[bytes, bytes, bytes, bytes, int, bytes, bytes]:
+    """What both messages have in common: hardware addresses, addresses, flags, target, and the whole message."""
     if ethernet.ethertype(frame) != ethernet.IPV6:
         raise WireError(otherwise)
     if len(frame) < FRAME.size:
@@ -148,7 +137,9 @@ def _read(
     message = bytes(frame[MESSAGE : MESSAGE + length])
     if checksum(sender, receiver, message) != 0:
         raise WireError("Checksum")
-    return to_mac, from_mac, sender, receiver, code, flags, target, message
+    if code != 0 or target[0] == ALL_NODES[0] or sender[0] == ALL_NODES[0]:
+        raise WireError("Malformed")
+    return to_mac, from_mac, sender, receiver, flags, target, message
 
 
 def _link_layer(message: bytes, wanted: int) -> bytes | None:
