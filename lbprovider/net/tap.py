@@ -6,7 +6,6 @@ late still tells when things happened. The speaker's own packet socket is anothe
 Needs CAP_NET_RAW in the namespace it is opened in. Raises :class:`OSError`.
 """
 
-import ctypes
 import errno
 import os
 import select
@@ -17,17 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
+from lbprovider.net import filters
+
 _ETH_P_ALL: Final = 0x0003  # if_ether.h
 _SOL_PACKET: Final = 263  # socket.h
 _PACKET_ADD_MEMBERSHIP: Final = 1  # if_packet.h, as are the next two
 _PACKET_MR_PROMISC: Final = 1
 _PACKET_OUTGOING: Final = 4
-_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h, as are the next two
-_SO_RCVBUFFORCE: Final = 33
+_SO_RCVBUFFORCE: Final = 33  # asm-generic/socket.h, as is the next
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
-_SOCK_FILTER: Final = struct.Struct("=HBBI")  # filter.h
-_SOCK_FPROG: Final = struct.Struct("@HP")
 
 _READINGS: Final = 3
 """Readings of two clocks of which the best counts."""
@@ -55,7 +53,7 @@ _NEIGHBOURS: Final = (
 _SOURCE: Final = 8  # bytes into a frame: the last four of its source's hardware address
 
 
-def _without(source: bytes) -> tuple[tuple[int, int, int, int], ...]:
+def _without(source: bytes) -> tuple[filters.Instruction, ...]:
     """The filter, behind one that drops what a host sends of which nothing is to be seen."""
     steps = ((0x20, 0, 0, _SOURCE), (0x15, 0, 1, int.from_bytes(source[2:])), (0x06, 0, 0, 0))  # ldw, jeq, ret drop
     return (*steps, *_NEIGHBOURS)
@@ -85,12 +83,7 @@ class Tap:
         # Protocol 0 receives nothing until the filter is in place and the socket bound.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
-            steps = _without(deaf_to) if deaf_to else _NEIGHBOURS
-            program = b"".join(_SOCK_FILTER.pack(*step) for step in steps)
-            kept = ctypes.create_string_buffer(program, len(program))
-            self._socket.setsockopt(
-                socket.SOL_SOCKET, _SO_ATTACH_FILTER, _SOCK_FPROG.pack(len(steps), ctypes.addressof(kept))
-            )
+            filters.attach(self._socket, _without(deaf_to) if deaf_to else _NEIGHBOURS)
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
