@@ -310,10 +310,11 @@ class KernelLinks:
         self._loop.remove_reader(self._socket)
         fresh = Table()
         try:
-            self._lost = not await _fill(fresh)
+            whole = await _fill(fresh)
             fresh.set_defaults(await _defaults())
         finally:
             self._loop.add_reader(self._socket, self._read)
+        self._lost = not whole  # only now: if the routes were refused, all of it is read again
         fresh.take_over(self._table)
         self._table = fresh
 

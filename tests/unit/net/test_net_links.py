@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 from pyroute2.netlink import rtnl
 
+from lbprovider.net import netlink
 from lbprovider.net.links import Link, What, change, lan_links
-from lbprovider.net.netlink import Table
+from lbprovider.net.netlink import Defaults, KernelLinks, Table
 from lbprovider.settings import EXCLUDED_INTERFACES
 
 MAC = bytes.fromhex("02aabbccdd01")
@@ -236,3 +239,34 @@ def test_loopback_and_tunnels_are_no_ethernet(flag: int, kind: int) -> None:
     found = learnt(Message(each)).get(2)
     assert found is not None
     assert not found.ethernet
+
+
+def test_what_was_missed_is_read_again_until_all_of_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[Table] = []
+    refusals = [OSError(errno.ENOMEM, "no memory for the routes")]
+    read_again = asyncio.Event()
+
+    async def fill(table: Table) -> bool:
+        tables.append(table)
+        return True
+
+    async def defaults() -> Defaults:
+        if len(tables) > 1:
+            if refusals:
+                raise refusals.pop()
+            read_again.set()
+        return {}
+
+    async def miss_events() -> None:
+        async with KernelLinks() as links:
+            links._lost = True
+            links._told()
+            await asyncio.wait_for(read_again.wait(), 5)
+            await asyncio.sleep(0)
+            assert len(tables) == 3, "the links too, not the routes alone"
+            assert links._table is tables[-1]
+
+    monkeypatch.setattr(netlink, "_fill", fill)
+    monkeypatch.setattr(netlink, "_defaults", defaults)
+    monkeypatch.setattr(netlink, "_RETRY", 0)
+    asyncio.run(miss_events())
