@@ -32,7 +32,6 @@ class _Neighbour:
     """None: it was never heard; ask all."""
     gateway: bool
     asked_at: int | None = None
-    answered_at: int | None = None
     open: bool = False
     """Whether an answer to the last question is still to come."""
 
@@ -90,7 +89,7 @@ class Neighbours:
                 self._learn(address, mac, now)
             return None
         if is_answer and one.open and one.asked_at is not None and now <= one.asked_at + _PATIENCE:
-            one.mac, one.answered_at, one.open = mac, now, False
+            one.mac, one.open = mac, False
             self.answered_at = now
             return one.asked_at
         return None
@@ -119,9 +118,11 @@ class Neighbours:
             one = self._known[address]
             # One that didn't answer may have another hardware address by now: a router that took another's place.
             question = ask(address, None if one.open else one.mac, mac, own)
+            one.asked_at, one.open = now, question is not None
             if question is not None:
-                one.asked_at, one.open = now, True
                 frames.append(question)
+            elif not one.gateway:
+                del self._known[address]  # its place is for one that we have an address to ask from
         return frames
 
     def _oldest(self, now: int) -> list[bytes]:

@@ -107,6 +107,21 @@ def test_who_has_no_address_asks_by_a_probe_or_not_at_all() -> None:
     assert Ether(frame)[ARP].psrc == "0.0.0.0"  # noqa: S104 - a probe's sender
 
 
+def test_who_can_not_be_asked_keeps_nobody_waiting_and_no_place() -> None:
+    neighbours = Neighbours()
+    ipv4 = OWN[:2]  # so nobody of the other family could answer us
+    neighbours.gateways([ip_interface("fe80::99/64").ip.packed, GATEWAY])
+    for number in range(1, LIMIT):
+        neighbours.heard(ip_interface(f"fe80::{number}/64").ip.packed, MAC, number * SECOND, is_answer=False)
+    asked: list[tuple[int, str]] = []
+    for second in range(40):
+        frames = neighbours.due(MAC, ipv4, START + second * SECOND, None)
+        asked += ((second, Ether(each)[ARP].pdst) for each in frames)
+    assert asked == [(0, "192.0.2.254"), (30, "192.0.2.254")]
+    neighbours.heard(*host(7), START + 40 * SECOND, is_answer=False)
+    assert host(7)[0] in neighbours.known
+
+
 def test_one_that_is_known_is_asked_alone_until_it_does_not_answer() -> None:
     neighbours = Neighbours()
     neighbours.gateways([GATEWAY])
