@@ -83,6 +83,7 @@ class KernelGroups:
         self._leaves = deque(group for group in self._joined if group not in wanted)
         self._joins = deque(group for group in wanted if group not in self._joined)
         self._again = deque(group for group in self._again if group in wanted)
+        self._refused.clear()  # what of it is still wanted is tried again
 
     def rejoin(self) -> None:
         self._again = deque(self._joined)
