@@ -82,11 +82,16 @@ class Minority:
         self._neighbour_at = max(self._neighbour_at, asked_at)
 
     def entered(self, before: Segment | None, after: Segment, live: AbstractSet[str], now: int) -> None:
-        """Another version is in force: remembers whom it left out that wasn't heard, they may be the other half."""
+        """Another version is in force: remembers whom it left out that wasn't heard, they may be the other half.
+
+        Fewer than half are none: a majority took them off (16, C10), and they may never come back.
+        """
         self._entered_at = now
         if before is not None and self._node in after.in_force.members:
-            left_out = before.everyone - after.everyone - live
-            self._other_half = (self._other_half | left_out) - after.everyone
+            left_out = before.everyone - after.everyone
+            if 2 * len(left_out) >= len(before.everyone):
+                self._other_half |= left_out - live
+            self._other_half -= after.everyone
 
     def sees(self, now: int) -> bool:
         """Whether somebody who is no member answered lately: then clients may be there too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lbprovider.election.guards import ALL
 from lbprovider.election.minority import Minority, Others
 from lbprovider.election.outcome import Won
-from lbprovider.election.segment import MemberList, Segment
+from lbprovider.election.segment import MemberList, Segment, grown
 from tests.sim.traces import X, started
 from tests.sim.world import MS, SECOND
 
@@ -45,6 +45,24 @@ def test_who_drains_asks_no_witness() -> None:
         world.at(world.now + after * MS, lambda: world.neighbour("b"))
     world.run(2 * SECOND)
     assert world.segment.version == 1
+
+
+def test_who_was_retired_or_has_left_is_no_other_half() -> None:
+    """Or neighbours would be asked each period for as long as a member lives."""
+    retired = started("abcd", ALL)
+    retired.crash("d")
+    retired.run(500 * MS)
+    retired.write(grown(retired.segment, "abc", 50 * MS))
+    left = started("abc", ALL)
+    left.drain("c")
+    left.run(200 * MS)
+    left.leave("c")
+    left.run(10 * MS)
+    left.crash("c")
+    for world, rest in ((retired, "abc"), (left, "ab")):
+        world.run(3 * SECOND)
+        assert world.segment.lists == (MemberList.by_majority(rest, 50 * MS),)
+        assert not any(world.member(name).seeks for name in rest)
 
 
 def test_what_is_won_by_the_last_resort_is_probed_first() -> None:
