@@ -134,10 +134,12 @@ def _lost(name: str, present: SegmentSpec, here: Mapping[str, Attachment]) -> Pl
     The same lists again, so that a quorum of the new version meets every quorum of the lost one. A Segment that was
     deleted begins anew where the speakers that are left are no quorum: deleting it is how an admin asks for that.
     """
-    newest = max(here.values(), key=lambda one: (one.version, _differs(name, one, present)), default=None)
-    if newest is None or not newest.lists:
-        return None
-    if newest.version < present.version or (newest.version == present.version and not _differs(name, newest, present)):
+
+    def rank(one: Attachment) -> tuple[int, bool]:
+        return one.version, _differs(name, one, present)
+
+    newest = max(here.values(), key=rank, default=None)
+    if newest is None or not newest.lists or rank(newest) <= (present.version, False):
         return None
     if all(sum(member in here for member in one.members) >= one.need for one in newest.lists):
         message = f"Segment {name} goes on from version {newest.version}, which the API server lost"
