@@ -29,22 +29,27 @@ def write(
     claims: Claims,
     after: int | None,
     lists: Sequence[MemberLists] = (),
+    *,
+    to: bytes,
+    numbers: Iterator[int],
 ) -> Iterator[Heartbeat]:
-    """The datagrams for one peer, at least one; the echo is in the first. Their ``number`` is still the head's.
+    """The datagrams for one peer, at least one; the echo is in the first.
 
     Args:
-        head: what all of them share.
+        head: what the datagrams for all peers share.
         echo: what I hold of the peer.
         claims: mine.
         after: the version of them that the peer needs no more; None = say nothing of them.
         lists: the Segment's, for a peer that is behind.
+        to: what stands for the peer (``addressee``).
+        numbers: gives each datagram its ``number``.
     """
     changes = [] if after is None else _changes(claims, after, room(head.node, echo), room(head.node, None))
-    yield replace(head, echo=echo, changes=changes[0] if changes else None)
+    yield replace(head, to=to, number=next(numbers), echo=echo, changes=changes[0] if changes else None)
     for change in changes[1:]:
-        yield replace(head, changes=change)
+        yield replace(head, to=to, number=next(numbers), changes=change)
     for part in lists:
-        yield replace(head, lists=part)
+        yield replace(head, to=to, number=next(numbers), lists=part)
 
 
 def _changes(claims: Claims, after: int, first_room: int, later_room: int) -> list[Delta | Full | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Final
 
 from lbprovider.election.claims import Claims
@@ -35,7 +36,7 @@ class Post:
         self._peers = peers
         self._grants = grants
         self._evidence = evidence
-        self._number = 0
+        self._numbers = count()
         self._rounds = 0
         self._news_told = 0
         self._told: dict[str, int] = {}
@@ -66,17 +67,16 @@ class Post:
         if not receivers:
             return ()
         if now != self.sent:
-            self.sent, self._number = now, 0
+            self.sent, self._numbers = now, count()
         if a_round and len(self._claims) and len(segment.everyone) <= PROMPT_MEMBERS:
             # Half a period less of age in what it counts on: that much more may processors be late on either side.
             head = replace(head, urgent=True)
         lists = cut_lists(segment) if a_round else ()
-        datagrams = []
-        for node in sorted(receivers):
-            for letter in self._letters(node, head, lists, a_round=a_round):
-                datagrams.append((node, replace(letter, to=addressee(node), number=self._number)))
-                self._number += 1
-        return tuple(datagrams)
+        return tuple([
+            (node, letter)
+            for node in sorted(receivers)
+            for letter in self._letters(node, head, lists, a_round=a_round)
+        ])  # fmt: skip
 
     def _letters(
         self, node: str, head: Heartbeat, lists: Sequence[MemberLists], *, a_round: bool
@@ -93,7 +93,10 @@ class Post:
         if after is not None:
             self._told[node] = self._claims.ver
         behind = peer is not None and peer.version < head.version
-        return write(head, self._echo(peer), self._claims, after, lists if behind else ())
+        return write(
+            head, self._echo(peer), self._claims, after, lists if behind else (),
+            to=addressee(node), numbers=self._numbers,
+        )  # fmt: skip
 
     def _echo(self, peer: Peer | None) -> Echo | None:
         if peer is None or peer.sent < 0:  # none of its datagrams counted yet: no promise was made

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from lbprovider.election.guards import ALL
 from lbprovider.election.letters import write
 from lbprovider.election.outcome import WonReason
 from lbprovider.election.peers import Peer
-from lbprovider.wire.heartbeat import MAX_CHANGES, Change, Delta, Echo, Full, Heartbeat, decode, encode, scope
+from lbprovider.wire.heartbeat import MAX_CHANGES, NOBODY, Change, Delta, Echo, Full, Heartbeat, decode, encode, scope
 
 ADDRESSES = [bytes((10, 0, 0, last)) for last in range(6)] + [bytes((*(0,) * 15, last)) for last in range(3)]
 History = dict[int, dict[bytes, Change]]
@@ -26,6 +27,11 @@ def head(ver: int, node: str = "a") -> Heartbeat:
         cluster=scope("c"), segment=scope("s"), node=node, incarnation=1, sent=1, number=0, hold=250_000_000,
         version=1, settled=1, ver=ver, candidate=True,
     )  # fmt: skip
+
+
+def written(claims: Claims, node: str = "a", echo: Echo | None = None, after: int = 0) -> Iterator[Heartbeat]:
+    """To a peer that knows the version ``after``."""
+    return write(head(claims.ver, node), echo, claims, after, to=NOBODY, numbers=count())
 
 
 def change(claims: Claims, address: bytes, what: str) -> None:
@@ -65,7 +71,7 @@ def test_whatever_arrives_a_peer_knows_exactly_one_version(chance: random.Random
         claims.prune(chance.randint(0, claims.ver))
     peer = Peer("a", 1)
     for arrival in (0.3, 0.6, 1.0):
-        letters = list(write(head(claims.ver), None, claims, peer.kv))
+        letters = list(written(claims, after=peer.kv))
         chance.shuffle(letters)
         for letter in letters:
             if chance.random() < arrival:
@@ -136,12 +142,12 @@ def test_a_thousand_claims_travel_in_datagrams_that_fit(address: Callable[[int],
         claims.name(claim, "s" * 253, 1)
     claims.close()
     echo = Echo(1, 1, 250_000_000, 1, b"\xff" * 125)
-    letters = list(write(head(claims.ver, name), echo, claims, 0))
+    letters = list(written(claims, name, echo))
     assert letters[0].echo == echo
     assert all(isinstance(letter.changes, Delta) for letter in letters[1:])
     assert all(len(encode(letter)) for letter in letters), "encode refuses what is too long"
     claims.prune(claims.ver)
-    parts = list(write(head(claims.ver, name), echo, claims, 0))
+    parts = list(written(claims, name, echo))
     assert parts[0].changes is None
     assert all(isinstance(part.changes, Full) and len(part.changes.claims) <= MAX_CHANGES for part in parts[1:])
     for messages in (letters, parts):
@@ -169,7 +175,7 @@ def test_nothing_claimed_is_a_full_state_too() -> None:
     claims.close()
     claims.prune(claims.ver)
     peer = Peer("a", 1)
-    for letter in write(head(claims.ver), None, claims, 0):
+    for letter in written(claims):
         peer.learn(letter, ALL)
     assert (peer.kv, peer.known) == (claims.ver, {})
 
