@@ -387,14 +387,6 @@ def the_old_list_goes_when_all_have_settled(guards: Guards = ALL) -> None:
     assert world.segment.version == 3
 
 
-def two_lists_ask_for_a_quorum_of_each(guards: Guards = ALL) -> None:
-    world = started("abcd", guards, members="abc")
-    world.drop = lambda message: message.sender in "bc" and message.receiver == "a"
-    world.adopt("a", grown(world.segment, "abcd", 50 * MS))
-    world.run(300 * MS)
-    assert world.owners(X) == set()
-
-
 def who_goes_leaves_the_dead_off(guards: Guards = ALL) -> None:
     """a goes while c is dead: with c on the list beside b, b would need the witness."""
     world = started("abc", guards)
