@@ -10,7 +10,7 @@ from lbprovider.errors import HostError
 from lbprovider.net.bpf.kernel import CAPACITY
 from lbprovider.net.bpf.port import FastPath
 from lbprovider.net.links import Link
-from lbprovider.wire import arp, ethernet, ndp
+from lbprovider.wire import arp, ndp
 from tests.fakes.questions import ASKER4, ASKER6, OTHER4, OTHER6, OURS4, OURS6
 
 HOUR = 3_600_000_000_000
@@ -30,15 +30,9 @@ class Bench(Protocol):
 
 
 def question(bench: Bench, target: bytes) -> bytes:
-    mac = bench.peer_mac
     if len(target) == 4:
-        head = (ethernet.BROADCAST, mac, ethernet.ARP, arp.REQUEST_HEAD)
-        return arp.FRAME.pack(*head, mac, ASKER4, arp.NOBODY, target)
-    group = ndp.solicited_node(target)
-    head6 = (ndp.group_mac(group), mac, ethernet.IPV6, 0x6000_0000, 32, ndp.ICMPV6, 255, ASKER6, group, 135, 0)
-    option = b"\x01\x01" + mac
-    bare = ndp.FRAME.pack(*head6, 0, 0, target) + option
-    return ndp.FRAME.pack(*head6, ndp.checksum(ASKER6, group, bare[ndp.MESSAGE :]), 0, target) + option
+        return arp.request(target, bench.peer_mac, ASKER4)
+    return ndp.solicitation(target, bench.peer_mac, ASKER6)
 
 
 def answer(bench: Bench, target: bytes, mac: bytes) -> bytes:
