@@ -336,7 +336,7 @@ class Member:
         self._tenures.lapse(segment, mine, now)
         self._tenures.win(segment, mine, now)
         in_force = self._node in segment.in_force.members
-        self._tenures.give_up(segment, now, leaving=self._draining or not in_force, in_force=in_force)
+        self._tenures.give_up(segment, now, draining=self._draining, in_force=in_force)
         self._revise()
         swap: ProposeSwap | None = None
         datagrams: tuple[tuple[str, Heartbeat], ...] = ()

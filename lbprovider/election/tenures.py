@@ -91,13 +91,13 @@ class Tenures:
             self._lapse_at = min(self._lapse_at, claim.until)
             self.changes.append(self._won(claim, segment, now))
 
-    def give_up(self, segment: Segment, now: int, *, leaving: bool, in_force: bool) -> None:
+    def give_up(self, segment: Segment, now: int, *, draining: bool, in_force: bool) -> None:
         """Rules 11b to 11e, and 14.
 
         Args:
             segment: the one that I am in.
             now: the time.
-            leaving: whether I may own nothing at all: draining, or not in force.
+            draining: whether I drain.
             in_force: whether I am in force.
         """
         for claim in tuple(self._moving.values()):
@@ -116,7 +116,7 @@ class Tenures:
             self.review = False
             for claim in tuple(self._claims.values()):
                 eligible = self._asking.eligible(claim.address)
-                if leaving or not eligible:
+                if draining or not in_force or not eligible:
                     self._hand_on(claim, segment, now, patient=eligible and in_force)
 
     def drop(self, claim: Claim, reason: LostReason) -> None:
@@ -139,11 +139,8 @@ class Tenures:
         """Rule 14 for these addresses, each to the node that is named; "" = the first of its ranking."""
         for address, node in moves.items():
             claim = self._claims.get(address)
-            if claim is None or not claim.owned or (claim.successor and self._guards.r14_once):
-                continue
-            successor = self._successor(claim, segment, (node,) if node else self._asking.wishes.get(address, ()))
-            if successor:
-                self._name(claim, successor, segment, now)
+            if claim is not None and claim.owned:
+                self._name(claim, segment, (node,) if node else self._asking.wishes.get(address, ()), now)
 
     def _won(self, claim: Claim, segment: Segment, now: int) -> Won:
         reason = claim.reason
@@ -166,26 +163,29 @@ class Tenures:
         return Cause.MOVED if eligible else Cause.NOT_ELIGIBLE
 
     def _hand_on(self, claim: Claim, segment: Segment, now: int, *, patient: bool) -> None:
-        """11e: names who is to have the claim (14), once and for all; drops it where there is nobody.
+        """11e: names who is to have the claim (14); drops it where there is nobody.
 
         Who drains, and could go on, is ``patient`` while anybody is live: the next moment may tell of one that has just
         come to be in force, and whoever waits for the drain to end sets a limit to that.
         """
-        if claim.successor and self._guards.r14_once:
-            return
         ranking = self._asking.wishes.get(claim.address, ())
-        successor = self._successor(claim, segment, ranking) if claim.owned else ""
-        if successor:
-            self._name(claim, successor, segment, now)
-        elif patient and claim.owned and self._peers.live:
+        if claim.owned and self._name(claim, segment, ranking, now):
+            return
+        if patient and claim.owned and self._peers.live:
             self.review = True
         else:
             self.drop(claim, LostReason.NO_SUCCESSOR)
 
-    def _name(self, claim: Claim, successor: str, segment: Segment, now: int) -> None:
-        self._claims.name(claim, successor, now)
-        self._moving[claim.address] = claim
-        self._lapse_at = min(self._lapse_at, now + self._evidence.shortened(2 * segment.hold))
+    def _name(self, claim: Claim, segment: Segment, ranking: Sequence[str], now: int) -> bool:
+        """Rule 14: names who of the ranking is to have the claim, once and for all; whether anybody is named."""
+        if claim.successor and self._guards.r14_once:
+            return True
+        successor = self._successor(claim, segment, ranking)
+        if successor:
+            self._claims.name(claim, successor, now)
+            self._moving[claim.address] = claim
+            self._lapse_at = min(self._lapse_at, now + self._evidence.shortened(2 * segment.hold))
+        return bool(successor)
 
     def _successor(self, claim: Claim, segment: Segment, ranking: Sequence[str]) -> str:
         """Rule 14: the first of the ranking that is live, a candidate and in force; empty if there is none."""
