@@ -220,19 +220,21 @@ class Agent:
                 lan.attach(link)
             except HostError as error:
                 lan.attach(None)
-                if link is not None:
-                    self._host_failed(link, error)
+                self._host_failed(error)
 
-    def _host_failed(self, link: Link, error: HostError) -> None:
-        if link.name in self._snapshot and not self.failed.done():
+    def _host_failed(self, error: HostError) -> None:
+        # An interface that was taken away meanwhile: netlink says so next.
+        if not isinstance(error, InterfaceGone) and not self.failed.done():
             self.failed.set_exception(error)
-        # Else it was taken away meanwhile: netlink says so next.
 
     def look(self, witnesses: Witnesses) -> None:
-        """Tells LANs on which a quorum is missing what the Leases say, and Leases what is seen there (C9, C11)."""
+        """Tells LANs what the Leases say, and Leases what is seen there (C9, C11).
+
+        Also while nobody asks: what they said when a quorum was missing before must not be there when one is again.
+        """
         for name, lan in self._lans.items():
             segment = lan.member.segment
-            if segment is not None and lan.member.seeks:
+            if segment is not None:
                 members = segment.everyone - {self._identity.node}
                 lan.others(witnesses.others(name, members, self._view.registrations()))
         self._register_now()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
 from lbprovider.api.registration import Attachment, Registration
+from lbprovider.api.resources import SEGMENTS
 from lbprovider.election.minority import Others
+from lbprovider.errors import Forbidden
 from lbprovider.speaker.witnesses import ANSWERS, UNCHANGED, Witnesses
+from tests.unit.speaker.bench import SEGMENT, Bench, run
 
 SECOND = 1_000_000_000
 LAN = "192.0.2.0-24"
 MEMBERS = ("n2", "n3")
+SWAP = "update", SEGMENTS.plural
 
 
 def registered(segment: str = LAN, *, sees: bool = True) -> Registration:
@@ -135,3 +140,25 @@ def test_nodes_that_come_and_go_leave_nothing_behind() -> None:
         world.now += SECOND
     assert len(world.witnesses._changed_at) <= UNCHANGED // SECOND + 1
     assert not world.witnesses._written
+
+
+def test_what_leases_said_when_a_quorum_was_missing_before_counts_for_nothing_when_one_is_again() -> None:
+    """Else a node that is cut off from a LAN would take its addresses from the others, who are long back and serve."""
+
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        for name in ("n2", "n3"):
+            await bench.nodes.pop(name).kill()
+        bench.api.fault = lambda call: Forbidden("no swap") if (call.verb, call.plural) == SWAP else None
+        await asyncio.sleep(60)
+        bench.node(2)
+        bench.node(3)
+        await bench.settled(members=3)
+        bench.api.fault = lambda _: None
+        there = bench.api.objects(SEGMENTS)[SEGMENT].spec
+        await asyncio.sleep(5)
+        bench.lan.cut.add(bench.nodes["n1"].link.mac)
+        await asyncio.sleep(15)
+        assert bench.api.objects(SEGMENTS)[SEGMENT].spec == there
+
+    run(story)
