@@ -18,7 +18,7 @@ from lbprovider.api.registration import Attachment, Registration
 from lbprovider.api.segment import SegmentSpec
 from lbprovider.election.outcome import Lost, ProposeSwap, Won
 from lbprovider.election.segment import NS_PER_MS, Segment, from_object, with_lists
-from lbprovider.errors import HostError
+from lbprovider.errors import HostError, InterfaceGone
 from lbprovider.net.links import Link, lan_links
 from lbprovider.speaker.attachments import Seen, assign, attachments, place_on, silent
 from lbprovider.speaker.chronicle import Chronicle
@@ -187,7 +187,7 @@ class Agent:
                 manner=self._manner, first_use=self._first_use,
             )  # fmt: skip
         except HostError as error:
-            self._host_failed(link, error)
+            self._host_failed(error)
             return
         log.info("on a LAN", segment=name, interface=link.name)
         self._lans[name] = lan
