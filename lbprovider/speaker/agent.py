@@ -300,11 +300,17 @@ class Agent:
     def why_not_ready(self) -> str:
         """One sentence; empty when this node votes and is connected on every Segment of its own.
 
-        A LAN without a Segment is one that no address needs, as that of the nodes' management.
+        A LAN without a Segment is one that no address needs, as that of the nodes' management. One on which this node
+        has no interface any more counts for as long as it is on the Segment's list: others count on its vote.
         """
         if not self._on:
             return "no interface of this node is a LAN: each is excluded or has no address"
-        return next(filter(None, (lan.why_not_ready() for lan in self._lans.values())), "")
+        lans = (lan for name, lan in self._lans.items() if name in self._on or self._is_member(name))
+        return next(filter(None, (lan.why_not_ready() for lan in lans)), "")
+
+    def _is_member(self, name: str) -> bool:
+        segment = self._segments.get(name)
+        return segment is not None and self._identity.node in segment.everyone
 
     def _register_now(self) -> None:
         now = self.attachments()

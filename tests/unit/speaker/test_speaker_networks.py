@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 
+import msgspec
 import pytest
 
 from lbprovider.api.resources import SEGMENTS
+from lbprovider.api.segment import MemberList
 from lbprovider.net.links import Link
 from lbprovider.wire import ethernet, ndp
 from tests.unit.speaker.bench import CLIENT_MAC, SEGMENT, VIP, Bench, run
@@ -179,6 +181,70 @@ def test_a_node_that_loses_one_lan_keeps_the_other(fault: Fault) -> None:
         await asyncio.sleep(5)
         assert bench.allocation(OTHER).status.leader == "n2"
         assert bench.allocation().status.leader == "n1"
+
+    run(story)
+
+
+def replaced_unseen(bench: Bench) -> None:
+    """Netlink told of another interface of that name; the kernel has taken it away again before anybody opens it."""
+    bench.nodes["n1"].net.take_away(11)
+    seen(bench, replace(second_lan(1), index=99))
+
+
+def back(bench: Bench) -> None:
+    bench.nodes["n1"].net.links.set(second_lan(1))
+    seen(bench, second_lan(1))
+
+
+def seen(bench: Bench, link: Link) -> None:
+    """What n1 knows of its interfaces is this besides eth0."""
+    agent = bench.nodes["n1"].speaker._agent
+    assert agent is not None
+    agent.links_changed({"eth0": bench.nodes["n1"].link, link.name: link})
+
+
+def test_an_interface_that_goes_before_it_is_opened_ends_nothing() -> None:
+    async def story(bench: Bench) -> None:
+        await two_lans(bench)
+        replaced_unseen(bench)
+        assert await never_silent(bench, 1) == {"n1"}
+        back(bench)
+        await bench.settled(members=3, segment=OTHER_SEGMENT)
+
+    run(story)
+
+
+def test_a_new_interface_that_goes_before_it_is_opened_ends_nothing() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        bench.allocate(VIP, "n1")
+        await bench.until(lambda: bench.allocation().status.leader == "n1")
+        for number in (2, 3):
+            bench.nodes[f"n{number}"].net.links.set(second_lan(number))
+        await bench.settled(members=2, segment=OTHER_SEGMENT)
+        seen(bench, second_lan(1))
+        assert await never_silent(bench, 1) == {"n1"}
+        back(bench)
+        await bench.settled(members=3, segment=OTHER_SEGMENT)
+
+    run(story)
+
+
+def test_a_node_without_an_interface_on_a_lan_is_ready_once_the_others_have_it_off_the_list() -> None:
+    async def story(bench: Bench) -> None:
+        await two_lans(bench)
+        node = bench.nodes["n1"]
+        taken_away(bench)
+        await asyncio.sleep(60)
+        assert node.speaker.why_not_ready() == f"Segment {OTHER_SEGMENT}: the interface is gone"
+        there = bench.api.objects(SEGMENTS)[OTHER_SEGMENT]
+        lists = (MemberList(("n2", "n3"), 2),)
+        spec = msgspec.structs.replace(there.spec, version=there.spec.version + 1, lists=lists)
+        bench.api.write(SEGMENTS, msgspec.structs.replace(there, spec=spec))
+        await asyncio.sleep(1)
+        assert node.speaker.why_not_ready() == ""
+        back(bench)
+        await bench.settled(members=3, segment=OTHER_SEGMENT)
 
     run(story)
 
