@@ -200,8 +200,10 @@ class Lan:
 
     def stop(self, error: Exception) -> None:
         """A bug of ours, in the midst of a step."""
-        self.close()
-        self._upstairs.broken(self, error)
+        try:
+            self.close()
+        finally:
+            self._upstairs.broken(self, error)
 
     def close(self) -> None:
         """No more answers, datagrams, timers."""
@@ -281,6 +283,7 @@ class Lan:
             self._show(now)
         return reply
 
+    @fail_stop
     def _gone(self) -> None:
         self.presence.link(None, self._host.clock())
         self._be_candidate()

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from lbprovider.api.heartbeat_key import HeartbeatKey
 from lbprovider.election.outcome import Lost, ProposeSwap, Won
@@ -533,3 +534,26 @@ def test_while_a_quorum_is_missing_the_gateway_is_asked_each_period_and_seen_whe
     assert 9 <= len([node for _, node, _ in world.after(start, "frame") if node == "n1"]) <= 11
     one._answer(memoryview(arp.reply(gateway, mac, bytes((192, 0, 2, 1)), one.link.mac)))
     assert one.sees_neighbours()
+
+
+def test_a_bug_is_told_though_what_is_left_to_do_meets_it_too(mocker: MockerFixture) -> None:
+    """Else a silent LAN would stay one in a process that goes on."""
+    world = World()
+    (lan,) = world.join("n1")
+    told = mocker.patch.object(lan._upstairs, "broken")
+    for name in ("tick", "deadline"):
+        mocker.patch.object(lan.member, name, side_effect=RuntimeError(f"a bug in {name}"))
+    with pytest.raises(RuntimeError, match="a bug in deadline"):
+        world.advance(100 * MS)
+    (_, error), _ = told.call_args
+    assert str(error) == "a bug in tick"
+
+
+def test_a_bug_in_the_step_of_an_interface_that_goes_is_told(mocker: MockerFixture) -> None:
+    world = World()
+    (lan,) = world.join("n1")
+    told = mocker.patch.object(lan._upstairs, "broken")
+    mocker.patch.object(lan.member, "candidate", side_effect=RuntimeError("a bug"))
+    lan._interface.close()
+    lan._gone()
+    told.assert_called_once()
