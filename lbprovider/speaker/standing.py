@@ -15,6 +15,7 @@ from lbprovider.announce.neighbours import ask
 from lbprovider.announce.standin import ASKS, StandIn, Station, Step, Why
 from lbprovider.election.outcome import Cause, Won, WonReason
 from lbprovider.net.links import Link
+from lbprovider.wire import ethernet
 
 _CAUSES: Final = MappingProxyType({
     Why.NODE_SILENT: Cause.NODE_SILENT,
@@ -22,7 +23,6 @@ _CAUSES: Final = MappingProxyType({
     Why.NOT_BACK: Cause.RESTARTING,
     Why.LEAVING: Cause.RESTARTING,
 })  # fmt: skip
-_MAC_BYTES: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,9 @@ class Standing:
 
 def _place(address: str, mac: str) -> _Place | None:
     try:
-        place = _Place(ip_address(address), bytes.fromhex(mac.replace(":", "")))
+        return _Place(ip_address(address), ethernet.mac(mac))
     except ValueError:
         return None
-    return place if len(place.mac) == _MAC_BYTES else None
 
 
 def _near(place: _Place, link: Link) -> bool:
