@@ -188,6 +188,13 @@ class Bench:
         """Until every speaker is ready and the Segment has that many members."""
         await self.until(lambda: self._members(segment) == members and all(map(_is_ready, self.nodes.values())), within)
 
+    async def kept(self) -> Running:
+        """Starts ``n1``; until it is ready alone, and its snapshot says so."""
+        node = self.node(1)
+        await self.settled(members=1)
+        await asyncio.sleep(5)
+        return node
+
     async def three(self) -> None:
         """Starts ``n1`` to ``n3``; until all are members and ready."""
         for number in (1, 2, 3):

@@ -147,10 +147,7 @@ def test_without_a_snapshot_it_waits_for_the_api_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [0.0, 0.5])
 def test_an_api_server_that_answers_within_five_seconds_is_not_down(tmp_path: Path, seconds: float) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
-        await bench.nodes["n1"].kill()
+        await (await bench.kept()).kill()
         cut_api(bench)
         bench.node(1)
         await asyncio.sleep(seconds)
@@ -164,9 +161,7 @@ def test_an_api_server_that_answers_within_five_seconds_is_not_down(tmp_path: Pa
 
 def test_a_snapshot_of_another_node_is_none(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
+        await bench.kept()
         await bench.nodes.pop("n1").kill()
         (tmp_path / "n1").rename(tmp_path / "n2")
         cut_api(bench)
@@ -182,9 +177,7 @@ def test_a_snapshot_of_another_cluster_is_none_where_the_api_server_says_so(
 ) -> None:
     async def story(bench: Bench) -> None:
         await another_cluster(bench)
-        node = bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
+        node = await bench.kept()
         assert not node.task.done()
         assert stored(bench, "n1").cluster == "another"
 
@@ -208,20 +201,14 @@ def test_a_speaker_that_began_in_another_cluster_ends_when_it_learns_so(tmp_path
 
 
 async def another_cluster(bench: Bench) -> None:
-    bench.node(1)
-    await bench.settled(members=1)
-    await asyncio.sleep(5)
-    await bench.nodes["n1"].kill()
+    await (await bench.kept()).kill()
     bench.api.remove(NAMESPACES, "kube-system")
     bench.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name="kube-system", uid="another")))
 
 
 def test_one_whose_lease_was_taken_meanwhile_ends(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
-        await bench.nodes["n1"].kill()
+        await (await bench.kept()).kill()
         cut_api(bench)
         node = bench.node(1)
         await bench.until(lambda: not node.speaker.why_not_ready())
@@ -236,10 +223,7 @@ def test_one_whose_lease_was_taken_meanwhile_ends(tmp_path: Path) -> None:
 
 def test_the_incarnation_is_higher_than_the_snapshots_where_the_lease_lost_it(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
-        await bench.nodes["n1"].kill()
+        await (await bench.kept()).kill()
         last = stored(bench, "n1").incarnation
         rewrite_lease(bench, "n1", incarnation=1)
         bench.node(1)
@@ -251,10 +235,7 @@ def test_the_incarnation_is_higher_than_the_snapshots_where_the_lease_lost_it(tm
 
 def test_no_incarnation_is_used_before_it_is_on_disk(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
-        await bench.nodes["n1"].kill()
+        await (await bench.kept()).kill()
         last = stored(bench, "n1").incarnation
         bench.fsync = 3
         bench.node(1)
@@ -316,9 +297,7 @@ def test_a_version_that_only_a_peer_told_is_on_disk_soon(tmp_path: Path) -> None
 
 def test_other_lans_are_kept_too(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
+        await bench.kept()
         spec = msgspec.structs.replace(bench.api.objects(SEGMENTS)[SEGMENT].spec, subnets=("203.0.113.0/24",))
         bench.api.write(SEGMENTS, Segment(metadata=ObjectMeta(name="203.0.113.0-24"), spec=spec))
         await asyncio.sleep(2)
@@ -329,9 +308,7 @@ def test_other_lans_are_kept_too(tmp_path: Path) -> None:
 
 def test_what_changes_is_written_within_seconds_and_not_each_time(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
+        await bench.kept()
         path = tmp_path / "n1" / "snapshot"
         seen = set[int]()
         for number in range(100):
@@ -368,9 +345,7 @@ def test_an_unwritable_disk_stops_nothing_and_leaves_nothing_that_is_out_of_date
 
 def test_the_key_is_nowhere_but_in_the_file(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
+        await bench.kept()
         assert "kkkk" not in repr(stored(bench, "n1"))
         (file,) = (tmp_path / "n1").iterdir()
         assert file.stat().st_mode & 0o777 == 0o600

@@ -23,10 +23,7 @@ def test_a_recorded_datagram_moves_no_peer() -> None:
 
 def test_an_api_server_that_answers_within_half_a_second_is_asked_whom_to_vote_with(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        bench.node(1)
-        await bench.settled(members=1)
-        await asyncio.sleep(5)
-        await bench.nodes["n1"].kill()
+        await (await bench.kept()).kill()
         cut_api(bench)
         again = bench.node(1)
         await asyncio.sleep(0.5)
