@@ -68,8 +68,15 @@ async def serve(settings: ControllerSettings) -> None:
                 await startup.check(Guarded(client, reach), settings.namespace)
                 port = await health.start()
                 log.info("started", identity=settings.identity, namespace=settings.namespace, http_port=port)
+                # One for all terms: what this very process held, and nobody took meanwhile, needs not run out first.
+                lease = LeaderLease(
+                    Guarded(client, reach),
+                    namespace=settings.namespace,
+                    name=names.CONTROLLER_LEASE,
+                    identity=settings.identity,
+                )
                 while True:
-                    await _term(access, client, reach, readiness, settings)
+                    await _term(lease, access, client, reach, readiness, settings=settings)
         except _Stop:
             log.info("stopped")
         finally:
@@ -77,15 +84,15 @@ async def serve(settings: ControllerSettings) -> None:
 
 
 async def _term(
-    access: Access, client: Client, reach: Reach, readiness: _Readiness, settings: ControllerSettings
+    lease: LeaderLease,
+    access: Access,
+    client: Client,
+    reach: Reach,
+    readiness: _Readiness,
+    *,
+    settings: ControllerSettings,
 ) -> None:
     """Waits for the Lease, and leads until it is lost or we end."""
-    lease = LeaderLease(
-        Guarded(client, reach),
-        namespace=settings.namespace,
-        name=names.CONTROLLER_LEASE,
-        identity=settings.identity,
-    )
     readiness.why = ""
     log.info("standing by", lease=names.CONTROLLER_LEASE)
     await lease.acquire()

@@ -163,6 +163,23 @@ def test_a_leader_that_cannot_renew_stops_before_another_starts(error: ClusterEr
     play(story)
 
 
+def test_what_it_lost_to_an_outage_and_nobody_took_it_takes_again_at_its_next_look() -> None:
+    async def story(api: FakeApi, clock: Clock) -> None:
+        a = leader(api, clock)
+        await a.acquire()
+        api.fault = lambda _: Unreachable("down")
+        await lost(a)
+        await a.release()
+        api.fault = lambda _: None
+        before = clock()
+        await a.acquire()
+        assert held(a)
+        assert clock() == before
+        assert stored(api).lease_transitions == 1
+
+    play(story)
+
+
 def test_a_server_that_hangs_is_asked_again_before_the_deadline() -> None:
     async def story(api: FakeApi, clock: Clock) -> None:
         a = leader(api, clock)
