@@ -11,6 +11,9 @@ _STOPPED: Final = 15_000
 """Milliseconds for which a process stands still: longer than any promise, and than MetalLB's suspicion."""
 _LEAVING: Final = 10.0
 """Seconds that a speaker may take to end: draining, and 5 s for leaving the Segment (ELECTION.md C10)."""
+_AVAILABLE: Final = 1000
+"""Milliseconds that a speaker has been ready before the next one is taken: minReadySeconds of its DaemonSet. Meanwhile
+it is given back what another one has answered for in its place, which may be that next one."""
 
 
 def sigkill(stage: Stage) -> None:
@@ -91,13 +94,13 @@ def all_restarted(stage: Stage) -> None:
 
 
 def rolling_update(stage: Stage) -> None:
-    """Each speaker in turn gets SIGTERM and is started again, the next one when it is ready; the owner's first."""
+    """Each speaker in turn gets SIGTERM and is started again, the next 1 s after it is ready; the owner's first."""
     lab = stage.lab
     stage.strike()
     for node in (stage.owner, *stage.others):
         lab.stop_speaker(node).wait(_LEAVING)
         lab.start_speaker(node)
         stage.ready(node)
-    stage.look_on(AFTER)
+        stage.look_on(_AVAILABLE)
     stage.heal()
     stage.look_on(HEALED)
