@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lbprovider.api import resources
+from lbprovider.api.names import object_name
 from lbprovider.lab import objects
 from lbprovider.lab.eyes.frames import Address
 from lbprovider.lab.trials.stage import AFTER, HEALED, SETTLED, Stage
@@ -24,8 +25,15 @@ def endpoint_gone(stage: Stage) -> None:
 
 
 def _policy(stage: Stage, policy: str) -> None:
+    """Change the Service's; until the speakers' object has it too."""
     change = {"spec": {"externalTrafficPolicy": policy}}
     stage.lab.admin.patch(resources.SERVICES, stage.service, change, objects.NAMESPACE)
+
+    def told() -> bool:
+        found = stage.lab.allocations.get(object_name(stage.address))
+        return found is not None and found.spec.services[0].external_traffic_policy == policy
+
+    stage.until(told, f"the IPAllocation says {policy}", within=SETTLED)
 
 
 def _endpoints(stage: Stage, without: str = "") -> None:

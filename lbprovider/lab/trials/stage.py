@@ -14,8 +14,10 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from lbprovider.api import resources
-from lbprovider.api.names import object_name
+from lbprovider.api.names import CONTROLLER_LEASE, object_name
+from lbprovider.api.times import nanoseconds
 from lbprovider.errors import HostError, LbproviderError
+from lbprovider.kube.lease import RENEW_DEADLINE
 from lbprovider.lab import objects
 from lbprovider.lab.cluster import Lab
 from lbprovider.lab.eyes.both import Eyes
@@ -23,11 +25,13 @@ from lbprovider.lab.eyes.frames import Address, Kind, claim
 from lbprovider.lab.eyes.judge import MS, Samples
 from lbprovider.lab.eyes.prober import Prober
 from lbprovider.lab.eyes.traffic import PERIOD, Traffic
+from lbprovider.lab.provider import NAMESPACE
 from lbprovider.lab.trials.figures import Seen
 from lbprovider.net.namespaces import Namespace
 
 T = TypeVar("T")
 
+_SECOND: Final = 1_000_000_000
 BEFORE: Final = 150
 """Milliseconds that are watched before a fault."""
 AFTER: Final = 600
@@ -210,7 +214,14 @@ def leaders(lab: Lab) -> dict[Address, str]:
 
 
 def settle(lab: Lab, addresses: Iterable[Address]) -> None:
-    """Wait until all is as before a fault: every speaker a ready member, every address with a leader that is one."""
+    """Wait until all is as before a fault: a controller that leads, every speaker a ready member, every address led."""
+
+    def controlled() -> bool:
+        lease = lab.admin.get(resources.LEASES, CONTROLLER_LEASE, NAMESPACE).spec
+        age = time.time() - nanoseconds(lease.renew_time or "") / _SECOND
+        return bool(lease.holder_identity) and age < RENEW_DEADLINE
+
+    lab.until(controlled, "a controller leads", within=SETTLED)
     lab.until(lambda: all(map(lab.ready, lab.speakers)), "every speaker is ready", within=SETTLED)
     lab.await_members()
     wanted = {object_name(each) for each in addresses}
