@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lbprovider.lab.trials.stage import HEALED, Stage
 
 
 def link_down(stage: Stage) -> None:
     """The owner's LAN interface loses its carrier, and gets it back."""
-    stage.strike()
-    stage.lab.lan.link_down(stage.owner)
-    _cured(stage)
+    _damaged(stage, stage.lab.lan.link_down)
 
 
 def cable_cut(stage: Stage) -> None:
     """The owner's LAN cable is cut behind the switch: its carrier stays; and is healed."""
-    stage.strike()
-    stage.lab.lan.cut_cable(stage.owner)
-    _cured(stage)
+    _damaged(stage, stage.lab.lan.cut_cable)
 
 
 def mute(stage: Stage) -> None:
     """One direction of the owner's LAN cable is lost: it hears all, and nobody hears it; and is healed."""
-    stage.strike()
-    stage.lab.lan.mute(stage.owner)
-    _cured(stage)
+    _damaged(stage, stage.lab.lan.mute)
 
 
 def deaf(stage: Stage) -> None:
     """The other direction is lost: everybody hears the owner, and it hears nobody; and is healed."""
-    stage.strike()
-    stage.lab.lan.deafen(stage.owner)
-    _cured(stage)
+    _damaged(stage, stage.lab.lan.deafen)
 
 
 def power_loss(stage: Stage) -> None:
@@ -45,7 +39,9 @@ def power_loss(stage: Stage) -> None:
     stage.look_on(HEALED)
 
 
-def _cured(stage: Stage) -> None:
+def _damaged(stage: Stage, damage: Callable[[str], None]) -> None:
+    stage.strike()
+    damage(stage.owner)
     stage.taken_over()
     stage.heal()
     stage.lab.lan.heal(stage.owner)

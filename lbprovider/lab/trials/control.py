@@ -40,15 +40,9 @@ def api_partition(stage: Stage) -> None:
 
 def sigkill_without_api(stage: Stage) -> None:
     """The API server is down when the owner's speaker gets SIGKILL; both come back."""
-    lab = stage.lab
-    lab.stop_api()
+    stage.lab.stop_api()
     stage.look_on(_A_MOMENT)
-    stage.strike()
-    lab.kill_speaker(stage.owner)
-    stage.taken_over()
-    stage.heal()
-    lab.start_api()
-    back(stage, stage.owner)
+    _sigkill(stage)
 
 
 def start_without_api(stage: Stage) -> None:
@@ -60,11 +54,16 @@ def start_without_api(stage: Stage) -> None:
     lab.start_speaker(other)
     stage.ready(other)
     stage.look_on(AFTER)
+    _sigkill(stage)
+
+
+def _sigkill(stage: Stage) -> None:
+    """The owner's speaker gets SIGKILL; once another one answers, it and the API server come back."""
     stage.strike()
-    lab.kill_speaker(stage.owner)
+    stage.lab.kill_speaker(stage.owner)
     stage.taken_over()
     stage.heal()
-    lab.start_api()
+    stage.lab.start_api()
     back(stage, stage.owner)
 
 

@@ -26,18 +26,6 @@ def split(stage: Stage, far: int) -> None:
     stage.look_on(HEALED)
 
 
-def one_of_two_dies(stage: Stage) -> None:
-    """Of two nodes the owner dies, speaker, data path and links; and comes back."""
-    lab, owner = stage.lab, stage.owner
-    stage.strike()
-    lab.power_off(owner)
-    stage.taken_over()
-    stage.heal()
-    lab.power_on(owner)
-    stage.ready(owner)
-    stage.look_on(HEALED)
-
-
 def one_of_two_dies_without_api(stage: Stage) -> None:
     """The API server is down, and of two nodes the owner's speaker dies; then both come back."""
     stage.lab.stop_api()

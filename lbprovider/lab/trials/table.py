@@ -85,7 +85,14 @@ TRIALS: Final[tuple[Trial, ...]] = (
     _split(near=2, far=2, target=WITNESS),
     _split(near=3, far=2, target=CRASH),
     Trial(name="owner-cable-cut-2", act=halves.owners_cable_cut, target=WITNESS, least=_TWO, most=_TWO),
-    Trial(name="two-nodes-one-dies", act=halves.one_of_two_dies, target=WITNESS, least=_TWO, most=_TWO),
+    Trial(
+        name="two-nodes-one-dies",
+        act=cables.power_loss,
+        target=WITNESS,
+        about="Of two nodes the owner dies, speaker, data path and links; and comes back.",
+        least=_TWO,
+        most=_TWO,
+    ),
     Trial(
         name="two-nodes-one-dies-api-down",
         act=halves.one_of_two_dies_without_api,
