@@ -22,6 +22,8 @@ PERIOD: Final = 20 * MS
 PATIENCE: Final = 900 * MS
 """A connection that takes longer has failed. Below a second: TCP sends a lost SYN again only then, so whatever was lost
 counts (RFC 6298)."""
+_LAST: Final = 10.0
+"""Seconds for the last connections to come to their end: many times what each of them may take."""
 _SECOND: Final = 1_000_000_000
 _numbers = itertools.count(1)
 
@@ -94,7 +96,9 @@ class Traffic:
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(_LAST)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"the client's program goes on {_LAST:g} s after it was told to end") from None
         finally:
             self._process.kill()
             self._process.wait()

@@ -121,7 +121,7 @@ class Runner:
         try:
             place = self._enter(self._kind(trial))
             stage = Stage(place.lab, place.watched)
-        except (OSError, LbproviderError) as error:
+        except (OSError, RuntimeError, LbproviderError) as error:  # RuntimeError: one of the eyes has failed
             self._leave()
             return _broken(number, f"the lab is not as it should be: {error}")
         problem = ""
