@@ -44,16 +44,10 @@ def provider(cluster: Cluster) -> Iterator[Cluster]:
     speakers: list[Process] = [ours.start_speaker(cluster, node) for node in cluster.lan.nodes]
     ours.pool(cluster, "lan", f"{FIRST}-198.51.100.219")
     ours.advertisement(cluster, "lan", ipAddressPools=["lan"])
-    eventually(lambda: members(cluster) == sorted(cluster.lan.nodes), "every node is a member")
+    ours.await_members(cluster)
     yield cluster
     for each in speakers:
         assert each.running, each.tail()
-
-
-def members(cluster: Cluster) -> list[str]:
-    found = cluster.api.items(f"{ours.GROUP}/segments")
-    lists = found[0]["spec"]["lists"] if found else []
-    return list(lists[0]["members"]) if len(lists) == 1 else []
 
 
 def address_of(cluster: Cluster, name: str) -> Address:
@@ -66,6 +60,8 @@ def leads(cluster: Cluster, address: Address, node: str) -> None:
 
 
 def calls(cluster: Cluster, address: Address) -> Traffic:
+    """New connections, all the while; from when one gets through: kube-proxy takes its time with a new Service."""
+    eventually(lambda: services.fetch(cluster, address), f"{address} serves")
     return Traffic(lambda *argv: cluster.lan.client.command(argv), address, services.PORT, cluster.directory)
 
 

@@ -23,14 +23,17 @@ class Eyes:
         self.prober = lan.probe(address)
         until(lambda: self.prober.samples().sent, "the prober asks")
 
-    def answered(self, *, since: int = 0, by: str | None = None, within: float = PATIENCE) -> Reply:
-        """Wait for the first reply since an instant, by a MAC if one is named; ``within`` seconds."""
+    def answered(
+        self, *, since: int = 0, by: str | None = None, other_than: str = "", within: float = PATIENCE
+    ) -> Reply:
+        """Wait for the first reply since an instant, by a MAC or by any but one; ``within`` seconds."""
 
         def first() -> Reply | None:
-            replies = self.prober.samples().replies
-            return next((each for each in replies if each.at > since and by in {None, each.mac}), None)
+            replies = (each for each in self.prober.samples().replies if each.at > since)
+            return next((each for each in replies if by in {None, each.mac} and each.mac != other_than), None)
 
-        return until(first, f"{self.address} is answered by {by or 'anybody'}", within=within)
+        who = by or (f"another than {other_than}" if other_than else "anybody")
+        return until(first, f"{self.address} is answered by {who}", within=within)
 
     def look_on(self, milliseconds: int) -> None:
         """Until the prober has asked for that much longer."""

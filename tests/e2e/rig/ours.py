@@ -1,5 +1,6 @@
 """lbprovider itself in the rig: its CRDs and RBAC as shipped, and its two programs as the manifests start them."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,24 @@ def advertisement(cluster: Cluster, name: str, **spec: object) -> Object:
         "spec": spec,
     }
     return cluster.api.create(f"{GROUP}/namespaces/{NAMESPACE}/l2advertisements", body)
+
+
+def ready(cluster: Cluster, node: str) -> bool:
+    """Whether a node's speaker votes and is connected; OSError when it doesn't run."""
+    return health(cluster.lan.nodes[node].namespace)[0] == HTTPStatus.OK
+
+
+def await_members(cluster: Cluster) -> None:
+    """Wait until every node is on the only list of the only Segment.
+
+    While a former list is still there, the death of one of its members may leave no quorum of it.
+    """
+
+    def all_vote() -> bool:
+        lists = [each["spec"]["lists"] for each in cluster.api.items(f"{GROUP}/segments")]
+        return [[set(each["members"]) for each in some] for some in lists] == [[set(cluster.lan.nodes)]]
+
+    eventually(all_vote, "every node is a member")
 
 
 def allocation(cluster: Cluster, address: Address) -> Object | None:
