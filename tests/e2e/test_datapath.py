@@ -303,4 +303,4 @@ def test_it_goes_on_without_the_api_server_and_catches_up(programs: Programs) ->
     services.set_ingress(plane, "late", VIP4 + 1)
     eventually(lambda: programs.nodes(VIP4 + 1), "what changed after the outage is served", within=60)
     assert programs.nodes(VIP4) == list(plane.lan.nodes)
-    assert again.stop(grace=5) == 0, "SIGTERM ends it in order"
+    assert again.stop() == 0, "SIGTERM ends it in order"

@@ -180,14 +180,14 @@ def test_management_can_be_cut_without_the_lan_and_the_lan_without_management(cl
 
     eyes = Eyes(cluster.lan, cluster.lan.nodes["node1"].address4)  # the node's own kernel answers for it
     eyes.answered()
-    assert to_api()
+    eventually(to_api, "node1 reaches the API server")
     cluster.lan.cut_management("node1")
     assert not to_api()
     eyes.answered(since=time.monotonic_ns())
     cluster.lan.heal("node1")
     cluster.lan.cut_cable("node1")
     unplugged = time.monotonic_ns() + 10 * MS  # what is under way may still arrive
-    assert to_api()
+    eventually(to_api, "node1 reaches the API server again")
     eyes.look_on(200)
     assert eyes.verdict(since=unplugged).macs == ()
     assert place.carrier("eth0")
