@@ -60,7 +60,7 @@ class Provider:
     def allocation(self, address: IPv4Address) -> Object:
         return self.kubectl.get("ipallocation", object_name(address))
 
-    def leader(self, address: IPv4Address, *, other_than: str = "", within: float = 30) -> str:
+    def leader(self, address: IPv4Address, *, other_than: str = "") -> str:
         """Wait until an address has a leader, another one than a node if that is named, and name it."""
 
         def led() -> str | None:
@@ -68,7 +68,7 @@ class Provider:
             return leader if leader != other_than else None
 
         described = f"{address} has a leader" + (f" other than {other_than}" if other_than else "")
-        return eventually(led, described, within=within, every=0.1)
+        return eventually(led, described, every=0.1)
 
     def leading_controller(self) -> str:
         """The name of the Pod that holds the controllers' Lease; empty while nobody does."""
