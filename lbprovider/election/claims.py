@@ -33,7 +33,7 @@ class Claim:
     """
 
     __slots__ = (
-        "address", "asked_at", "epoch", "free_since", "named_at", "owned", "predecessor", "reason", "since",
+        "address", "asked_at", "epoch", "free_since", "moved", "named_at", "owned", "predecessor", "reason", "since",
         "successor", "until",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class Claim:
         self.asked_at = asked_at
         self.free_since = ask.free_since
         self.successor = ""
+        self.moved = False
         self.named_at = 0
         self.owned = False
         self.reason = ask.reason
@@ -52,7 +53,7 @@ class Claim:
 
     def change(self) -> Change:
         """As datagrams say it."""
-        return Change(self.address, self.since, self.successor, self.owned)
+        return Change(self.address, self.since, self.successor, self.owned, self.moved)
 
 
 class Claims:
@@ -93,9 +94,9 @@ class Claims:
         claim.owned = True
         self._record(claim.change())
 
-    def name(self, claim: Claim, successor: str, now: int) -> None:
-        """Rule 14."""
-        claim.successor, claim.named_at = successor, now
+    def name(self, claim: Claim, successor: str, now: int, *, moved: bool = False) -> None:
+        """Rule 14; ``moved``: for the successor's sake."""
+        claim.successor, claim.moved, claim.named_at = successor, moved, now
         self._record(claim.change())
 
     def drop(self, claim: Claim) -> None:

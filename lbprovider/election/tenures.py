@@ -140,7 +140,8 @@ class Tenures:
         for address, node in moves.items():
             claim = self._claims.get(address)
             if claim is not None and claim.owned:
-                self._name(claim, segment, (node,) if node else self._asking.wishes.get(address, ()), now)
+                ranking = (node,) if node else self._asking.wishes.get(address, ())
+                self._name(claim, segment, ranking, now, moved=True)
 
     def _won(self, claim: Claim, segment: Segment, now: int) -> Won:
         reason = claim.reason
@@ -148,19 +149,19 @@ class Tenures:
         return Won(claim.address, reason, claim.predecessor, self._cause(claim), outage, segment.in_force.last_resort)
 
     def _cause(self, claim: Claim) -> Cause:
-        if claim.reason is WonReason.UNCLAIMED or claim.predecessor == self._node:
-            return Cause.NONE
-        if claim.reason is WonReason.OWNER_SILENT:
-            return Cause.NODE_SILENT
-        peer = self._peers.get(claim.predecessor)
-        if peer is not None and peer.returning:
-            return Cause.RESTARTING
-        if claim.reason is WonReason.RELEASED:
-            return Cause.LOST_QUORUM
-        if peer is None or not peer.candidate:
-            return Cause.DRAINING
-        eligible = claim.predecessor in self._asking.wishes.get(claim.address, ())
-        return Cause.MOVED if eligible else Cause.NOT_ELIGIBLE
+        """What is known of the node that had it; the first that holds."""
+        reason, peer = claim.reason, self._peers.get(claim.predecessor)
+        given = None if peer is None else peer.known.get(claim.address)
+        table = (
+            (Cause.NONE, reason is WonReason.UNCLAIMED or claim.predecessor == self._node),
+            (Cause.NODE_SILENT, reason is WonReason.OWNER_SILENT),
+            (Cause.MOVED, given is not None and given.moved),
+            (Cause.RESTARTING, peer is not None and peer.returning),
+            (Cause.LOST_QUORUM, reason is WonReason.RELEASED),
+            (Cause.DRAINING, peer is None or not peer.candidate),
+            (Cause.NOT_ELIGIBLE, claim.predecessor not in self._asking.wishes.get(claim.address, ())),
+        )
+        return next((cause for cause, holds in table if holds), Cause.MOVED)
 
     def _hand_on(self, claim: Claim, segment: Segment, now: int, *, patient: bool) -> None:
         """11e: names who is to have the claim (14); drops it where there is nobody.
@@ -169,20 +170,20 @@ class Tenures:
         come to be in force, and whoever waits for the drain to end sets a limit to that.
         """
         ranking = self._asking.wishes.get(claim.address, ())
-        if claim.owned and self._name(claim, segment, ranking, now):
+        if claim.owned and self._name(claim, segment, ranking, now, moved=False):
             return
         if patient and claim.owned and self._peers.live:
             self.review = True
         else:
             self.drop(claim, LostReason.NO_SUCCESSOR)
 
-    def _name(self, claim: Claim, segment: Segment, ranking: Sequence[str], now: int) -> bool:
+    def _name(self, claim: Claim, segment: Segment, ranking: Sequence[str], now: int, *, moved: bool) -> bool:
         """Rule 14: names who of the ranking is to have the claim, once and for all; whether anybody is named."""
         if claim.successor and self._guards.r14_once:
             return True
         successor = self._successor(claim, segment, ranking)
         if successor:
-            self._claims.name(claim, successor, now)
+            self._claims.name(claim, successor, now, moved=moved)
             self._moving[claim.address] = claim
             self._lapse_at = min(self._lapse_at, now + self._evidence.shortened(2 * segment.hold))
         return bool(successor)

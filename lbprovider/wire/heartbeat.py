@@ -39,7 +39,7 @@ _U8: Final = struct.Struct("!B")
 _U16: Final = struct.Struct("!H")
 _U64: Final = struct.Struct("!Q")
 _CANDIDATE, _ECHOES, _DELTA, _FULL, _LISTS, _RETURNING, _URGENT = 1, 2, 4, 8, 16, 32, 64
-_IPV6, _GONE, _OWNED = 1, 2, 4
+_IPV6, _GONE, _OWNED, _MOVED = 1, 2, 4, 8
 _IPV4_BYTES, _IPV6_BYTES = 4, 16
 _ALL_REFUSED: Final = 0xFFFF
 _NAME: Final = re.compile(rb"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -59,12 +59,15 @@ class Change:
         since: the claimant's version in which this claim began; 0 = the claim is gone.
         successor: the node that is named to take over, empty if none is.
         owned: whether the claimant has had a quorum for it.
+        moved: the successor was chosen for its own sake: whatever else becomes of the claimant, it doesn't ask for the
+            address back.
     """
 
     address: bytes
     since: int
     successor: str = ""
     owned: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +352,7 @@ def _encode_change(change: Change, names: Mapping[str, int]) -> bytes:
     if not change.since:
         return _U8.pack(kind | _GONE) + change.address
     successor = names[change.successor] if change.successor else 0
+    kind |= _MOVED if change.moved else 0
     return _U8.pack(kind) + change.address + _U64.pack(change.since) + _U8.pack(successor)
 
 
@@ -362,14 +366,15 @@ def _decode_changes(reader: _Reader, names: Sequence[str], *, newest: int) -> tu
 def _decode_change(reader: _Reader, names: Sequence[str], newest: int) -> Change:
     kind = reader.one(_U8)
     address = reader.bytes(_IPV6_BYTES if kind & _IPV6 else _IPV4_BYTES)
-    if kind & ~(_IPV6 | _GONE | _OWNED):
+    if kind & ~(_IPV6 | _GONE | _OWNED | _MOVED):
         raise WireError("BadChange")
     if kind & _GONE:
         return Change(address, 0)
     since, successor = reader.one(_U64), reader.one(_U8)
-    if not 1 <= since <= newest or successor > len(names):
+    moved = bool(kind & _MOVED)
+    if not 1 <= since <= newest or successor > len(names) or moved > bool(successor):
         raise WireError("BadChange")
-    return Change(address, since, names[successor - 1] if successor else "", bool(kind & _OWNED))
+    return Change(address, since, names[successor - 1] if successor else "", bool(kind & _OWNED), moved)
 
 
 def _names(changes: Iterable[Change]) -> dict[str, int]:

@@ -155,7 +155,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _edit("R14.5", f"{_TENURES}._successor", "peer.candidate and ", "", "nobody_is_named_who_takes_nothing"),
     _edit("R14.6", f"{_TENURES}._successor", " and node in segment.in_force.members", "",
           "nobody_is_named_who_is_not_in_force"),
-    _edit("R14.7", f"{_TENURES}._hand_on", "if claim.owned and self._name(claim, segment, ranking, now):",
+    _edit("R14.7", f"{_TENURES}._hand_on", "if claim.owned and self._name(claim, segment, ranking, now, moved=False):",
           "if self.drop(claim, LostReason.NO_SUCCESSOR) is None:", "a_move_leaves_no_gap"),
     _off("R15.1", "r15_settled", by="v8_report"),
     _edit("R15.2", f"{_MACHINE}._enter", "lower or segment.version == self._segment.version", "True",

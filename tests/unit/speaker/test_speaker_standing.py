@@ -277,6 +277,31 @@ def test_whoever_stands_in_and_has_to_go_too_moves_the_address_once_and_has_it_s
     run(story)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_whoever_stands_in_and_goes_as_soon_as_the_node_is_back_is_not_stood_in_for_with_its_address(
+    count: int,
+) -> None:
+    async def story(bench: Bench) -> None:
+        await up(bench, count)()
+        first = await bench.led()
+        client = Client(bench)
+        one = await end(bench, first, client)
+        await client.asking(0.5)
+        second = bench.allocation().status.leader
+        assert second != first
+        bench.nodes[first] = one
+        bench.node(int(first[1:]))
+        await client.until(lambda: not bench.nodes[first].speaker.why_not_ready(), within=20)
+        assert bench.allocation().status.leader == second  # it isn't handed back yet
+        await end(bench, second, client)
+        await client.asking(1)
+        assert client.unanswered == 0
+        assert client.told == [number(first)]
+        assert await client.ask() == number(first)
+
+    run(story)
+
+
 def test_whoever_stands_in_and_dies_is_followed_as_any_owner() -> None:
     async def story(bench: Bench) -> None:
         for each in range(1, 6):

@@ -37,8 +37,9 @@ HOLDS = st.integers(1, 2**16 - 1).map(lambda ms: ms * MS)
 
 
 def claims(newest: int) -> st.SearchStrategy[Change]:
-    short = st.sampled_from(["", "a", "node-1"])
-    return st.builds(Change, ADDRESSES, st.integers(1, newest), short, st.booleans())
+    since, owned = st.integers(1, newest), st.booleans()
+    kept = st.builds(Change, ADDRESSES, since, st.just(""), owned)
+    return kept | st.builds(Change, ADDRESSES, since, st.sampled_from(["a", "node-1"]), owned, moved=st.booleans())
 
 
 @st.composite
