@@ -22,6 +22,8 @@ from lbprovider.lab.lan import LanNode
 
 _LANES: Final = 8
 """Services at a time."""
+_Lane = asyncio.Queue[tuple[Service, bool]]
+"""Services, each with whether its slices are to be there."""
 
 
 class Backing:
@@ -39,14 +41,14 @@ class Backing:
             "IPv6": {node.name: node.pods6[1] for node in nodes},
         }
         self._known: dict[str, Service] = {}
-        self._due: asyncio.Queue[tuple[Service, bool]] = asyncio.Queue()
+        self._lanes: tuple[_Lane, ...] = tuple(asyncio.Queue() for _ in range(_LANES))
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Reflector(self._api, SERVICES, rand=lambda: 0.0).run(self))
-            for _ in range(_LANES):
-                tasks.create_task(self._work())
+            for lane in self._lanes:
+                tasks.create_task(self._work(lane))
 
     def replaced(self, objects: Sequence[Service], unreadable: Sequence[Unreadable]) -> None:
         """See ``kube.ports.Sink``."""
@@ -61,7 +63,7 @@ class Backing:
         before = self._known.get(obj.key)
         if obj.spec.type == "LoadBalancer" and (before is None or before.metadata.uid != obj.metadata.uid):
             self._known[obj.key] = obj
-            self._due.put_nowait((obj, True))
+            self._lane(obj.key).put_nowait((obj, True))
 
     def deleted(self, obj: Object) -> None:
         """See ``kube.ports.Sink``."""
@@ -73,13 +75,17 @@ class Backing:
     def _gone(self, key: str) -> None:
         before = self._known.pop(key, None)
         if before is not None:
-            self._due.put_nowait((before, False))
+            self._lane(key).put_nowait((before, False))
 
-    async def _work(self) -> None:
+    def _lane(self, key: str) -> _Lane:
+        """The same for all that becomes of one name, so that one thing comes after the other."""
+        return self._lanes[hash(key) % _LANES]
+
+    async def _work(self, lane: _Lane) -> None:
         while True:
-            service, wanted = await self._due.get()
+            service, wanted = await lane.get()
             backoff = Backoff(random.random)
-            while True:
+            while not wanted or self._known.get(service.key) is service:
                 try:
                     await (self._make(service) if wanted else self._remove(service))
                 except ClusterError as error:
