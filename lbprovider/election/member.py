@@ -265,6 +265,11 @@ class Member(Machine):
         """Whether a neighbour who is no member has answered lately (C9): for this node's Lease."""
         return self._changing.minority.sees(now)
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether an address may be lost at any datagram, because its successor says that it owns it (14)."""
+        return self._tenures.moving
+
     def leaving_done(self, now: int) -> bool:
         """Whether the others need this node no more (C10)."""
         segment = self._segment

@@ -42,6 +42,11 @@ class Tenures:
         self._lapse_at = FOREVER
         self._epoch = 0
 
+    @property
+    def moving(self) -> bool:
+        """Whether I have named a successor, and own the address until that one does."""
+        return bool(self._moving)
+
     def next_at(self, segment: Segment) -> int:
         """When the next of them ends by itself, ns."""
         times = [self._lapse_at]

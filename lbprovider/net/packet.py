@@ -42,6 +42,10 @@ class Packets(Protocol):
         """Send a whole frame; False when it was lost here (counted): interface down or gone, queue full."""
         ...
 
+    def hear(self) -> None:
+        """Hand over now what has come; the loop would at its next turn."""
+        ...
+
     @property
     def failures(self) -> Mapping[str, int]:
         """Frames lost at sending, by the kernel's reason (``ENETDOWN``, ``ENOBUFS``, …)."""
@@ -147,6 +151,11 @@ class KernelPackets:
             self._failures["EBADF"] += 1
             return False
         return self._send(through, frame)
+
+    def hear(self) -> None:
+        for each in tuple(self._sockets.values()):
+            if each in self._sockets.values():  # whoever hears the first may close
+                self._read(each)
 
     @property
     def failures(self) -> Mapping[str, int]:

@@ -105,6 +105,11 @@ class Interface:
         if self._datagrams is not None:
             self._datagrams.hear()
 
+    def answer_waiting(self) -> None:
+        """Answer the questions that have come, before anything else is done."""
+        if self._packets is not None:
+            self._packets.hear()
+
     def send_datagram(self, payload: bytes, to: str) -> None:
         """To a peer; what is lost here is counted below."""
         if self._datagrams is not None:

@@ -266,6 +266,9 @@ class Lan:
                 telemetry.HEARTBEATS_DROPPED.labels(reason=error.reason).inc()
         if not letters:
             return
+        if self.member.hands_over:
+            # What was asked before the successor had the address is ours to answer, and these may say that it has it.
+            self._interface.answer_waiting()
         now = self._host.clock()
         output = self.member.heard([beat for _, beat, _ in letters], now)
         for (opened, beat, source), ignored in zip(letters, output.ignored, strict=True):

@@ -82,7 +82,7 @@ class FakeLan:
                 continue
             for_it = frame[6:12] != link.mac and (frame[0] & 1 or frame[:6] == link.mac)
             if for_it and _concerns(frame, each.listening):
-                asyncio.get_running_loop().call_soon(each.deliver, frame)
+                each.arrived(frame)
         for node in self.nodes:
             reply = node.kernel(frame)
             if reply is not None:
@@ -133,7 +133,10 @@ class FakePackets:
         self.node, self.index, self.gone = node, link.index, gone
         self.listening: frozenset[bytes] = frozenset()
         self.failures: Counter[str] = Counter()
+        self.busy = False
+        """What comes waits until somebody hears it: the process does something else."""
         self._answer = answer
+        self._waiting: list[bytes] = []
         node.lan.packets.append(self)
 
     @property
@@ -157,11 +160,18 @@ class FakePackets:
         if self in self.node.lan.packets:
             self.node.lan.packets.remove(self)
 
-    def deliver(self, frame: bytes) -> None:
-        if self in self.node.lan.packets:
-            reply = self._answer(memoryview(frame))
-            if reply is not None:
-                self.send(reply)
+    def arrived(self, frame: bytes) -> None:
+        self._waiting.append(frame)
+        if not self.busy:
+            asyncio.get_running_loop().call_soon(self.hear)
+
+    def hear(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            if self in self.node.lan.packets:
+                reply = self._answer(memoryview(frame))
+                if reply is not None:
+                    self.send(reply)
 
 
 def _concerns(frame: bytes, listening: Collection[bytes]) -> bool:

@@ -184,6 +184,27 @@ class NetContract:
 
         bench.run(scenario)
 
+    def test_who_can_not_wait_hears_what_has_come(self, bench: Bench) -> None:
+        asked: list[bytes] = []
+
+        async def scenario() -> None:
+            packets = bench.open_packets(bench.ours, lambda frame: asked.append(bytes(frame)), lambda: None)
+            groups = bench.open_groups(bench.ours)
+            packets.listen([VIP4, VIP6])
+            groups.listen([VIP4, VIP6])
+            questions = [arp_request(bench, VIP4), solicitation(bench, VIP6)]
+            for each in questions:
+                bench.ask(each)
+            end = time.monotonic() + PATIENCE
+            while len(asked) < len(questions) and time.monotonic() < end:
+                packets.hear()  # the loop has no turn
+            assert asked == questions
+            packets.close()
+            packets.hear()
+            groups.close()
+
+        bench.run(scenario)
+
     def test_a_link_that_is_down_loses_frames_and_works_again(self, bench: Bench) -> None:
         asked: list[bytes] = []
         frame = arp.gratuitous_request(VIP4, bench.ours.mac)

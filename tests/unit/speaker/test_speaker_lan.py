@@ -206,6 +206,9 @@ class FakePackets:
         self._ports.world.log.append(("frame", self._ports.node, bool(owned)))
         return True
 
+    def hear(self) -> None:
+        """Nothing waits here."""
+
     @property
     def failures(self) -> Mapping[str, int]:
         return {}

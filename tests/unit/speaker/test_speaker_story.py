@@ -11,7 +11,7 @@ import pytest
 from lbprovider.api.resources import ALLOCATIONS, SEGMENTS
 from lbprovider.election.outcome import Output
 from lbprovider.errors import Unreachable
-from tests.unit.speaker.bench import SEGMENT, VIP, Bench, run
+from tests.unit.speaker.bench import CLIENT_MAC, SEGMENT, VIP, Bench, run
 
 HOLD = 0.25
 PERIOD = 0.05
@@ -109,6 +109,22 @@ def test_sigterm_hands_the_address_on_without_a_question_left_unanswered() -> No
             (answer,) = await bench.ask()
             assert answer != leaver.link.mac
             await asyncio.sleep(0.002)
+
+    run(story)
+
+
+def test_what_was_asked_before_the_successor_had_the_address_is_answered_however_busy_the_owner_was() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.three()
+        leader = bench.nodes[await bench.led()]
+        (packets,) = (each for each in bench.lan.packets if each.node is leader.net)
+        packets.busy = True
+        assert await bench.ask() == []
+        seen = len(bench.lan.frames)
+        leader.stop.set()
+        await leader.task
+        told = [frame for frame in bench.lan.frames[seen:] if frame[:6] == CLIENT_MAC and frame[28:32] == VIP.packed]
+        assert [frame[6:12] for frame in told] == [leader.link.mac]
 
     run(story)
 
