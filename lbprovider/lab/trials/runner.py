@@ -152,6 +152,7 @@ class Runner:
             number=number,
             figures=found,
             hold=stage.hold,
+            still=verdicts.still(trial.target, stage.hold),
             cause="; ".join([stage.cause(), *stage.notes]),
             load=os.getloadavg()[0],
             problem=problem,
@@ -192,4 +193,5 @@ class Runner:
 
 
 def _broken(number: int, problem: str) -> Sample:
-    return Sample(number=number, figures=None, hold=0, cause="", load=os.getloadavg()[0], problem=problem, misses=())
+    load = os.getloadavg()[0]
+    return Sample(number=number, figures=None, hold=0, still=0, cause="", load=load, problem=problem, misses=())

@@ -141,7 +141,7 @@ def closing(results: Sequence[Result]) -> Iterator[str]:
     samples = [sample for each in results for sample in each.samples]
     void = sum(each.void for each in samples)
     if void:
-        yield f"{void} of {len(samples)} samples are void: the prober itself was late by more than 20 ms"
+        yield f"{void} of {len(samples)} samples are void: the prober itself was too late to tell"
     if status(results) == _STATUS[Verdict.VOID]:
         yield "the run is void: it says nothing of lbprovider; run it on a machine that has time for it"
 

@@ -50,6 +50,8 @@ class Sample:
     figures: Figures | None
     """None where it broke off before there was anything to look at."""
     hold: int
+    still: int
+    """How late the prober may be, ns: see :func:`still`."""
     cause: str
     """As the API server has it of the address at the end: the reason of its condition, and those of its Events."""
     load: float
@@ -61,7 +63,7 @@ class Sample:
     @property
     def void(self) -> bool:
         """Whether it is taken again."""
-        return self.figures is not None and self.figures.late > STILL
+        return self.figures is not None and self.figures.late > self.still
 
     @property
     def verdict(self) -> Verdict:
@@ -71,6 +73,15 @@ class Sample:
         if self.void:
             return Verdict.VOID
         return Verdict.FAILED if self.misses else Verdict.OK
+
+
+def still(target: Target, hold: int) -> int:
+    """How late a prober may be that looks from a machine that didn't stand still, for what was to be seen, ns.
+
+    What takes seconds, as a start of all speakers, makes a small machine busy by itself, and a prober that is late by a
+    fifteenth of it still tells how long it took: ``STILL`` is that of a crash.
+    """
+    return max(STILL, target.silence(hold) // 15)
 
 
 _TWO: Final = "two MACs"

@@ -41,6 +41,7 @@ def result(*seen: Figures | None, problem: str = "") -> Result:
             number=number,
             figures=each,
             hold=HOLD,
+            still=verdicts.still(trial.target, HOLD),
             cause="NodeSilent",
             load=0.5,
             problem=problem,

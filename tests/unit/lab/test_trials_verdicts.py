@@ -7,8 +7,8 @@ import pytest
 from lbprovider.lab.eyes.judge import MS, Silence
 from lbprovider.lab.trials.figures import Figures
 from lbprovider.lab.trials.runner import Bounds
-from lbprovider.lab.trials.target import CRASH, NOTHING, PLANNED, UNSERVED, WITNESS, Target
-from lbprovider.lab.trials.verdicts import Sample, Verdict, misses, of_run, of_trial
+from lbprovider.lab.trials.target import CRASH, NOTHING, PLANNED, RESTART, UNSERVED, WITNESS, Target
+from lbprovider.lab.trials.verdicts import Sample, Verdict, misses, of_run, of_trial, still
 
 HOLD = 250 * MS
 
@@ -41,7 +41,8 @@ def missed(seen: Figures, target: Target, addresses: int = 1) -> list[str]:
 
 def sample(seen: Figures | None, target: Target = CRASH, problem: str = "") -> Sample:
     found = () if seen is None else misses(seen, target, HOLD, 1)
-    return Sample(number=1, figures=seen, hold=HOLD, cause="", load=0.5, problem=problem, misses=found)
+    late = still(target, HOLD)
+    return Sample(number=1, figures=seen, hold=HOLD, still=late, cause="", load=0.5, problem=problem, misses=found)
 
 
 def test_a_crash_within_its_target_passes() -> None:
@@ -114,6 +115,15 @@ def test_a_sample_of_a_prober_that_was_late_is_void_whatever_it_says() -> None:
     assert sample(LATE).verdict is Verdict.VOID
     assert sample(replace(LATE, silence=gap(900))).verdict is Verdict.VOID
     assert sample(replace(GOOD, silence=gap(900))).verdict is Verdict.FAILED
+
+
+def test_a_prober_may_be_later_where_more_time_is_given() -> None:
+    slow = replace(GOOD, silence=gap(1300))
+    for target, least in ((RESTART, 166), (WITNESS, 66), (PLANNED, 20), (CRASH, 20)):
+        assert still(target, HOLD) // MS == least
+    assert sample(replace(slow, late=160 * MS), RESTART).verdict is Verdict.OK
+    assert sample(replace(slow, late=170 * MS), RESTART).verdict is Verdict.VOID
+    assert sample(replace(slow, silence=gap(2501), late=160 * MS), RESTART).verdict is Verdict.FAILED
 
 
 def test_no_lateness_excuses_two_owners_or_a_trial_that_broke_off() -> None:
