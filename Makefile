@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab trials campaign fuzz nightly nightly-campaign nightly-soak nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
+.PHONY: demo test lint types imports unit contract lab trials campaign fuzz nightly nightly-properties nightly-campaign nightly-soak nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
@@ -81,8 +81,13 @@ nightly-campaign: $(VENV)/.dev ## a hundred times the events, from another seed 
 nightly-soak: $(VENV)/.dev ## a quarter of an hour beside eight programs that never rest
 	$(BIN)/python -m bench.soak
 
+nightly-properties: $(VENV)/.dev ## other examples than each change has, a dozen times as many; a failure prints its seed
+	@for round in 1 2 3 4 5 6 7 8 9 10 11 12; do \
+	  $(PYTEST) --hypothesis-profile=nightly --hypothesis-seed=$$(date +%Y%m%d)$$round -m hypothesis tests/unit || exit 1; \
+	done
+
 nightly: ## all that takes too long for each change
-	$(MAKE) --keep-going nightly-campaign nightly-soak nightly-trials
+	$(MAKE) --keep-going nightly-properties nightly-campaign nightly-soak nightly-trials
 
 $(VENV)/.e2e: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[e2e]'

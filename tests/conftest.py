@@ -14,15 +14,18 @@ from tests.e2e.rig import binaries as programs
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.report import Report
 
+# How long an example takes says more of the machine's other work than of the code. The same examples each time, so that
+# what was green stays so; `make nightly-properties` looks for others.
+hypothesis.settings.register_profile("nightly", deadline=None)
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("same")
+
 
 def _interrupt(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def pytest_configure() -> None:
-    # How long an example takes says more of the machine's other work than of the code.
-    hypothesis.settings.register_profile("untimed", deadline=None)
-    hypothesis.settings.load_profile("untimed")
     # A job that is cancelled gets SIGTERM: then the fixtures are torn down as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 
