@@ -27,6 +27,9 @@ RENEW_DEADLINE: Final = 10.0
 """Seconds after the start of the last good renewal for which the leader goes on."""
 PERIOD: Final = 2.0
 """Seconds between renewals, and between two looks at another's Lease."""
+RETRY_CAP: Final = 2 * PERIOD
+"""Seconds that a pause may last while the API server is down: on average as often as a leader renews. Services wait for
+whoever leads first, and there are two replicas, not a thousand."""
 RELEASE_TIMEOUT: Final = 2.0
 """Seconds that giving up may take: the process is about to end."""
 
@@ -94,7 +97,7 @@ class LeaderLease:
 
     async def acquire(self) -> None:
         """Until the Lease is ours; outlives an API server that is down."""
-        backoff = Backoff(self._rand)
+        backoff = Backoff(self._rand, cap=RETRY_CAP)
         said: type[ClusterError] | None = None
         while True:
             failure: ClusterError | None = None
