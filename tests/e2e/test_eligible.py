@@ -57,8 +57,8 @@ def leads(cluster: Cluster, address: Address, node: str) -> None:
 
 
 def calls(cluster: Cluster, address: Address) -> Traffic:
-    """New connections, all the while; from when one gets through: kube-proxy takes its time with a new Service."""
-    eventually(lambda: services.fetch(cluster, address), f"{address} serves")
+    """New connections, all the while; from when each node would serve them."""
+    eventually(lambda: services.served(cluster, address), f"every node serves {address}")
     return Traffic(lambda *argv: cluster.lan.client.command(argv), address, services.PORT, cluster.directory)
 
 

@@ -77,3 +77,16 @@ def fetch(cluster: Cluster, address: Address, port: int = PORT, timeout: float =
         OSError: refused, reset, timed out (``timeout`` in seconds), cut short.
     """
     return visitor.fetch(cluster.lan.client, address, port, timeout)
+
+
+def served(cluster: Cluster, address: Address, port: int = PORT) -> bool:
+    """Whether each node's kube-proxy knows the address: a node calls it through its own rules, whoever announces it.
+
+    They learn of a Service one after the other, a second or more apart: until then a node leaves what arrives alone.
+    """
+    try:
+        for node in cluster.lan.nodes.values():
+            visitor.fetch(node.namespace, address, port, 1)
+    except OSError:
+        return False
+    return True
