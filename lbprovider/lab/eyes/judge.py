@@ -163,12 +163,17 @@ def _slack(asked: Sequence[int], start: int, end: int, period: int) -> int:
 
 
 def _answers(samples: Samples) -> Mapping[int, frozenset[str]]:
-    """Who answered each request, by the request's index; those that nobody answered are left out."""
+    """Who answered each request, by the request's index; those that nobody answered are left out.
+
+    Gratuitous frames answer none: a new owner's would count for requests that the former one has answered.
+    """
     asked = [each.at for each in samples.sent]
     open_to: dict[str, list[int]] = defaultdict(list)  # what each has still to answer, newest last
     upto: dict[str, int] = defaultdict(int)
     answered: dict[int, set[str]] = defaultdict(set)
     for reply in samples.replies:
+        if reply.unasked:
+            continue
         known = bisect_right(asked, reply.at)
         waiting = open_to[reply.mac]
         waiting.extend(range(upto[reply.mac], known))

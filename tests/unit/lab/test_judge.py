@@ -1,6 +1,7 @@
 """What the judge makes of a prober's samples; every time is in milliseconds until :func:`ask` turns it round."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,19 @@ def test_two_that_answer_one_single_request_are_a_contest() -> None:
 @pytest.mark.parametrize("silent", [0, 300])
 def test_a_clean_change_of_owners_is_no_contest(silent: int) -> None:
     assert contests(ask(2000, [*answering(A, 0, 500), *answering(B, 500 + silent, 2000)])) == ()
+
+
+def test_gratuitous_frames_answer_no_request() -> None:
+    told = [Reply(round(at * MS), B, unasked=True) for at in (499.5, 499.6, 515.5, 515.6)]
+    clean = ask(1000, [*answering(A, 0, 500), *answering(B, 500, 1000)])
+    seen = replace(clean, replies=tuple(sorted([*clean.replies, *told], key=lambda reply: reply.at)))
+    assert contests(seen) == ()
+    lost = ask(1000, [*answering(A, 0, 496), *answering(B, 500, 1000)])
+    seen = replace(lost, replies=tuple(sorted([*lost.replies, *told], key=lambda reply: reply.at)))
+    assert [each.at for each in unanswered(seen)] == [496 * MS, 498 * MS]
+    amid = replace(clean, replies=tuple(sorted([*clean.replies, Reply(301 * MS, B, unasked=True)], key=lambda r: r.at)))
+    (contest,) = contests(amid)  # whoever announces while another answers has it too
+    assert contest.macs == {A, B}
 
 
 def test_the_late_last_reply_of_the_old_owner_is_no_contest() -> None:
