@@ -117,7 +117,8 @@ TRIALS: Final[tuple[Trial, ...]] = (
         spares=1,
         breaks=True,
     ),
-    Trial(name="foreign-host", act=crowd.foreign_host, target=DEFENDED, least=1),
+    # For half a minute the owner looks for the other host, and defends no more than once in ten seconds.
+    Trial(name="foreign-host", act=crowd.foreign_host, target=DEFENDED, least=1, breaks=True),
     Trial(name="arp-flood", act=crowd.arp_flood, target=CRASH),
 )
 
