@@ -233,8 +233,8 @@ def test_a_process_that_dies_takes_its_program_away(bench: KernelBench, holder: 
 
 def _programs(bench: KernelBench) -> int:
     """How many programs the kernel has on the interface (BPF_PROG_QUERY)."""
-    query = struct.Struct("=4IQI4x")
-    asked = query.pack(bench.link.index, syscalls._INGRESS, 0, 0, 0, 0)
+    query = struct.Struct("=4IQI4x4Q")
+    asked = query.pack(bench.link.index, syscalls._INGRESS, 0, 0, 0, 0, *[0] * 4)
     count: int = query.unpack(bench.inside(lambda: syscalls._bpf(16, asked)[1]))[5]
     return count
 

@@ -43,6 +43,10 @@ _LINK: Final = struct.Struct("=5I4xQ")  # program, interface, where, flags; rela
 _INDEX_AT: Final = 40
 """Where ``ifindex`` is in struct __sk_buff."""
 
+_WHOLE: Final = 1024
+"""Bytes, more than union bpf_attr has. The kernel writes to fields that it knows, as a query's revision, however short
+what it was given is said to be: they must be ours."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -55,12 +59,12 @@ def _bpf(command: int, attributes: bytes) -> tuple[int, bytes]:
     number = _NUMBERS.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    kept = ctypes.create_string_buffer(attributes, len(attributes))
+    kept = ctypes.create_string_buffer(attributes, _WHOLE)
     result: int = _libc.syscall(number, command, kept, len(attributes))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
-    return result, kept.raw
+    return result, kept.raw[: len(attributes)]
 
 
 def create_map(kind: int, *, key: int, value: int, entries: int, flags: int, name: str) -> int:
