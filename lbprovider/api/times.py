@@ -15,3 +15,8 @@ def nanoseconds(text: str) -> int:
     except ValueError:
         return 0
     return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def rfc3339(seconds: float) -> str:
+    """A time since 1970 as Kubernetes writes it: UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

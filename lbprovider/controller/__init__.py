@@ -15,9 +15,11 @@ It promises:
 
 It never adds a finalizer, never announces, and never asks how an address is announced.
 
+What a Service gets is decided in the room ``deciding``, which ``lbprovider plan`` and ``explain`` ask too.
+
 From the outside in: ``app`` the process · ``startup`` what must be there · ``leading`` one term, and how all parts hang
-together · ``watching`` kopf · ``sweeping`` what watches lose · ``inventory`` what is known · ``services`` ``deciding``
-``allocations`` ``conflicts`` from a Service to its writes · ``freeing`` ``writer`` who is next · ``pools`` ``speakers``
-``placing`` ``segments`` where addresses come from and where they are announced · ``announcing`` what nobody may
-announce · ``guard`` ``tasks`` small tools.
+together · ``watching`` kopf · ``sweeping`` what watches lose · ``inventory`` what is known · ``services``
+``allocations`` from a Service to its writes · ``freeing`` ``writer`` who is next · ``pools`` ``speakers`` ``segments``
+where addresses come from and where they are announced · ``announcing`` what nobody may announce · ``guard`` ``tasks``
+small tools.
 """

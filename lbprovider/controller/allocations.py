@@ -8,7 +8,6 @@ creation, or a compare-and-swap on what the decision was based on: whoever was f
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
@@ -22,6 +21,7 @@ from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.names import IPAddress
 from lbprovider.api.resources import ALLOCATIONS
 from lbprovider.controller.inventory import Change, Store
+from lbprovider.deciding.book import Book
 from lbprovider.errors import Conflict, InvalidObject, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.kube.ports import Api, Unreadable
@@ -38,7 +38,7 @@ class Allocations:
     Args:
         api: the API server.
         store: its IPAllocations as they are known.
-        ledger: empty; filled from ``store`` here, and from then on the one to decide on.
+        book: empty; filled from ``store`` here, and from then on the one to decide on.
         changed: called with the claims of an address before and after, when somebody else changed it.
         freed: called when an address has become free, or has fewer holders.
     """
@@ -47,16 +47,12 @@ class Allocations:
         self,
         api: Api,
         store: Store[IPAllocation],
-        ledger: Ledger,
+        book: Book,
         *,
         changed: Callable[[tuple[ServiceClaim, ...]], None],
         freed: Callable[[], None],
     ) -> None:
-        self.ledger = ledger
-        self.loads: Counter[str] = Counter()
-        """Of how many addresses each node is the first choice, reserved ones included."""
-        self.set_aside: dict[IPAddress, IPAllocationSpec] = {}
-        """Those that Services had to leave because something else on the LAN answers for them; mostly none."""
+        self._book = book
         self._api = api
         self._store = store
         self._changed = changed
@@ -68,13 +64,18 @@ class Allocations:
                 self._restore(address)
         store.subscribe(self._observed)
 
+    @property
+    def ledger(self) -> Ledger:
+        """The one to decide on."""
+        return self._book.ledger
+
     def plan(self, address: IPAddress, spec: IPAllocationSpec | None) -> None:
         """What the IPAllocation is to be (None: gone). Decisions count it from now on; ``settle`` writes it."""
         stored = self._stored(address)
         if spec == stored and address not in self._open:
             return
         self._open.setdefault(address, stored)
-        self._put(address, spec)
+        self._book.put(address, spec)
 
     async def settle(self, address: IPAddress) -> None:
         """Writes what was planned; where it fails, the ledger has again what the API server has.
@@ -133,20 +134,7 @@ class Allocations:
         if stored is None and names.object_name(address) in self._store.unreadables:
             # It is there and can't be read: held, by whomever. Without Services nobody gets it.
             stored = IPAllocationSpec(address=str(address), pool="")
-        self._put(address, stored)
-
-    def _put(self, address: IPAddress, spec: IPAllocationSpec | None) -> None:
-        before = self.ledger.get(address)
-        if before is not None:
-            self.loads.subtract(before.nodes[:1])
-        self.set_aside.pop(address, None)
-        if spec is not None and spec.set_aside_at:
-            self.set_aside[address] = spec
-        if spec is None:
-            self.ledger.drop(address)
-        else:
-            self.ledger.put(spec)
-            self.loads.update(spec.nodes[:1])
+        self._book.put(address, stored)
 
     async def _write(self, address: IPAddress, base: IPAllocationSpec | None) -> None:
         name = names.object_name(address)

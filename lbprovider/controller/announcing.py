@@ -24,13 +24,13 @@ from lbprovider.api.meta import Condition, with_condition
 from lbprovider.api.names import EXCLUDE_NODE_LABEL
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import ALLOCATIONS, SERVICES
+from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.speakers import Speakers
 from lbprovider.election import placement
 from lbprovider.election.placement import Reason
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.kube import patches
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
 

@@ -14,10 +14,10 @@ from typing import Final
 import structlog
 
 from lbprovider.controller.allocations import Allocations
-from lbprovider.controller.conflicts import Conflicts
-from lbprovider.controller.deciding import Decisions
 from lbprovider.controller.inventory import Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
+from lbprovider.deciding.conflicts import Conflicts
+from lbprovider.deciding.services import Decisions
 from lbprovider.errors import ClusterError
 from lbprovider.ipam.sharing import forgiven
 

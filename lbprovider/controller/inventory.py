@@ -22,6 +22,7 @@ from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.resources import Resource
 from lbprovider.api.segment import Segment
+from lbprovider.deciding.known import Known
 from lbprovider.kube.ports import Listed, Unreadable
 
 T = TypeVar("T", bound=Object)
@@ -191,3 +192,14 @@ class Inventory:
     leases: Store[Lease] = field(default_factory=lambda: Store(resources.LEASES))
     segments: Store[Segment] = field(default_factory=lambda: Store(resources.SEGMENTS))
     allocations: Store[IPAllocation] = field(default_factory=lambda: Store(resources.ALLOCATIONS))
+
+    @property
+    def known(self) -> Known:
+        """What decisions are made on."""
+        return Known(
+            services=self.services.objects,
+            namespaces=self.namespaces.objects,
+            nodes=self.nodes.objects,
+            pools=self.pools.objects,
+            advertisements=self.advertisements.objects,
+        )

@@ -6,6 +6,7 @@ What watches is started first and stopped last; what writes is started last and 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,11 +16,8 @@ from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, ServiceClaim
 from lbprovider.controller.allocations import Allocations
 from lbprovider.controller.announcing import Announcing
-from lbprovider.controller.conflicts import Conflicts
-from lbprovider.controller.deciding import Decisions
 from lbprovider.controller.freeing import Freeing
 from lbprovider.controller.inventory import Change, Inventory
-from lbprovider.controller.placing import Placing
 from lbprovider.controller.pools import Pools
 from lbprovider.controller.segments import Segments
 from lbprovider.controller.services import Services
@@ -27,6 +25,11 @@ from lbprovider.controller.speakers import Speakers
 from lbprovider.controller.sweeping import Sweeper
 from lbprovider.controller.tasks import beside
 from lbprovider.controller.writer import Urgency
+from lbprovider.deciding.book import Book
+from lbprovider.deciding.conflicts import Conflicts
+from lbprovider.deciding.known import Scope
+from lbprovider.deciding.placing import Placing
+from lbprovider.deciding.services import Decisions
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.kube.events import Recorder
@@ -92,15 +95,13 @@ class Work:
     def __init__(self, api: Api, inventory: Inventory, recorder: Recorder, settings: ControllerSettings) -> None:
         self._inventory = inventory
         self.ledger = Ledger(PoolSet.of(inventory.pools.objects.values()))
+        book = Book(self.ledger)
         # The ledger is brought up to date first, then whoever decides on it hears of the change.
-        self._allocations = Allocations(
-            api,
-            inventory.allocations,
-            self.ledger,
-            changed=self._claimed,
-            freed=self._freed,
-        )
-        self._conflicts = Conflicts(inventory.allocations, self._allocations.set_aside, changed=self._claimed)
+        self._allocations = Allocations(api, inventory.allocations, book, changed=self._claimed, freed=self._freed)
+        self._conflicts = Conflicts(book.set_aside)
+        for name, allocation in inventory.allocations.objects.items():
+            self._conflicts.learn(name, allocation)
+        inventory.allocations.subscribe(self._conflict_changed)
         clock = asyncio.get_running_loop().time
         speakers = Speakers(inventory.leases, clock)
         self._pools = Pools(
@@ -111,9 +112,15 @@ class Work:
             answering=self._conflicts.answering,
             changed=self._look_again,
         )
-        self._placing = Placing(inventory, speakers, self._pools.advertisements, self._allocations.loads)
+        self._placing = Placing(inventory.known, speakers, self._pools.advertisements, book.loads)
         decisions = Decisions(
-            inventory, self._allocations, places=self._placing, conflicts=self._conflicts, settings=settings
+            inventory.known,
+            book,
+            self._allocations.plan,
+            places=self._placing,
+            conflicts=self._conflicts,
+            scope=Scope(settings.lb_class, settings.default_class),
+            wall=time.time,
         )
         self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder)
         self._freeing = Freeing(inventory, self._allocations, self._conflicts, decisions, self.services.queue)
@@ -143,6 +150,10 @@ class Work:
 
     def _claimed(self, claims: tuple[ServiceClaim, ...]) -> None:
         self.services.claimed(claims)
+
+    def _conflict_changed(self, change: Change[IPAllocation]) -> None:
+        if self._conflicts.learn(change.key, change.new):
+            self._claimed(() if change.new is None else change.new.spec.services)
 
     def _freed(self) -> None:
         self._freeing.freed()

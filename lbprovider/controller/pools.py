@@ -8,29 +8,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from lbprovider.api.meta import Condition, Struct, with_condition
-from lbprovider.api.pool import IPAddressPool, IPAddressPoolStatus, L2Advertisement, L2AdvertisementStatus
+from lbprovider.api.meta import Struct
+from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
+from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory, Store
-from lbprovider.controller.speakers import pools_of, resolved
+from lbprovider.deciding.pools import advertisement_status, pool_status, resolved
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
-from lbprovider.ipam.pools import PoolSet, Problem
-from lbprovider.ipam.reasons import Reason, some
+from lbprovider.ipam.pools import PoolSet
 from lbprovider.kube import patches
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
 
 PERIOD: Final = 1.0
 """Seconds between two writes of one pool's status."""
-
-_SAID: Final = 10
-"""So many problems of one pool are said at once."""
 
 P = TypeVar("P", IPAddressPool, L2Advertisement)
 
@@ -95,9 +91,10 @@ class Pools:
             self._due.clear()
             self._resolve()
             for pool in list(self._inventory.pools.objects.values()):
-                await self._write(POOLS, self._inventory.pools, pool, self._pool_status(pool))
+                counted = pool_status(pool, self._ledger, self._answering(pool.metadata.name), self._now())
+                await self._write(POOLS, self._inventory.pools, pool, counted)
             for advertisement in self._resolved:
-                status = self._advertisement_status(advertisement)
+                status = advertisement_status(advertisement, self._inventory.pools.objects, self._now())
                 await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status)
             await asyncio.sleep(PERIOD)
 
@@ -132,62 +129,11 @@ class Pools:
         self._resolve()
 
     def _resolve(self) -> None:
-        pools = self._inventory.pools.objects.values()
-        self._resolved = tuple(
-            resolved(one, pools_of(one, pools, lambda name: bool(self._ledger.stranded(name))))
-            for one in self._inventory.advertisements.objects.values()
-        )
+        known = self._inventory.known
+        self._resolved = resolved(known.advertisements.values(), known.pools.values(), self._ledger)
 
-    def _pool_status(self, pool: IPAddressPool) -> IPAddressPoolStatus:
-        counts = self._ledger.counts(pool.metadata.name)
-        conditions = pool.status.conditions
-        for condition in self._pool_conditions(pool):
-            conditions = with_condition(conditions, condition, rfc3339(self._wall()))
-        return IPAddressPoolStatus(ipv4=counts.get("IPv4"), ipv6=counts.get("IPv6"), conditions=conditions)
-
-    def _pool_conditions(self, pool: IPAddressPool) -> tuple[Condition, ...]:
-        name = pool.metadata.name
-        problems = self._ledger.pools.refused.get(name, ())
-        counts = self._ledger.counts(name)
-        full = [family for family, count in counts.items() if not count.available]
-        stranded = [str(address) for address in self._ledger.stranded(name)]
-        answering = self._answering(name)
-        said: tuple[tuple[str, bool, str, str], ...] = (
-            ("Ready", not problems, problems[0].reason if problems else "Ready", _sentences(problems)),
-            (
-                "Exhausted",
-                bool(full),
-                "Exhausted" if full else "Available",
-                f"Every {' and '.join(full)} address is in use; add addresses." if full else "",
-            ),
-            (
-                "Stranded",
-                bool(stranded),
-                "Stranded" if stranded else "Covered",
-                f"Live addresses that no pool covers any more: {some(stranded)}." if stranded else "",
-            ),
-            (
-                Reason.LAN_ANSWERS_FOR_POOL,
-                bool(answering),
-                Reason.LAN_ANSWERS_FOR_POOL if answering else "Quiet",
-                answering,
-            ),
-        )
-        return tuple(_condition(pool, *one) for one in said)
-
-    def _advertisement_status(self, advertisement: L2Advertisement) -> L2AdvertisementStatus:
-        there = {pool.metadata.name for pool in self._inventory.pools.objects.values()}
-        missing = [name for name in advertisement.spec.ip_address_pools if name not in there]
-        pools = advertisement.status.pools
-        if missing:
-            said = (False, "PoolMissing", f"There is no IPAddressPool {some(missing)}; make it, or take the name out.")
-        elif not pools:
-            said = (False, "SelectsNothing", "No IPAddressPool is selected, so nothing is announced by this.")
-        else:
-            said = (True, "Ready", "")
-        condition = _condition(advertisement, "Ready", *said)
-        conditions = with_condition(advertisement.status.conditions, condition, rfc3339(self._wall()))
-        return L2AdvertisementStatus(pools=pools, conditions=conditions)
+    def _now(self) -> str:
+        return rfc3339(self._wall())
 
     async def _write(self, resource: Resource[P], store: Store[P], obj: P, status: Struct) -> None:
         stored = store.objects.get(obj.key)
@@ -220,16 +166,3 @@ class Pools:
 def _rules(pool: IPAddressPool) -> object:
     meta = pool.metadata
     return (pool.spec, meta.labels, meta.annotations, meta.uid)
-
-
-def _condition(obj: IPAddressPool | L2Advertisement, kind: str, holds: bool, reason: str, message: str) -> Condition:  # noqa: FBT001  (a condition's status)
-    status: Literal["True", "False"] = "True" if holds else "False"
-    return Condition(
-        type=kind, status=status, reason=reason, message=message, observed_generation=obj.metadata.generation
-    )
-
-
-def _sentences(problems: tuple[Problem, ...]) -> str:
-    """All problems; the first of many, as a condition's message has a bound, and nobody reads hundreds at once."""
-    more = f" And {len(problems) - _SAID} more." if len(problems) > _SAID else ""
-    return " ".join(problem.message for problem in problems[:_SAID]) + more

@@ -18,6 +18,7 @@ from lbprovider.api.meta import Condition, Object, ObjectMeta, with_condition
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import SEGMENTS
 from lbprovider.api.segment import Segment, SegmentSpec, SegmentStatus
+from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.pools import Pools
 from lbprovider.controller.speakers import Speakers
@@ -28,7 +29,6 @@ from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import to_address
 from lbprovider.kube import patches
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
 

@@ -18,15 +18,14 @@ from lbprovider.api.core import Namespace, Service
 from lbprovider.api.meta import to_builtins
 from lbprovider.api.names import IPAddress
 from lbprovider.api.resources import SERVICES
+from lbprovider.api.times import rfc3339
 from lbprovider.controller.allocations import Allocations
-from lbprovider.controller.deciding import CONDITION, Decisions, Outcome, condition
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
+from lbprovider.deciding.services import CONDITION, Decisions, Outcome, condition
 from lbprovider.errors import ClusterError, Conflict, NotFound
 from lbprovider.ipam.reasons import Reason
-from lbprovider.ipam.sharing import left
 from lbprovider.kube import patches
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
 
@@ -239,15 +238,10 @@ class Services:
         return service.metadata.uid != uid
 
     async def _release(self, address: IPAddress, uid: str) -> None:
-        ledger = self._allocations.ledger
-        spec = ledger.get(address)
-        if spec is None or all(claim.uid != uid for claim in spec.services):
-            return
-        pool = ledger.pools.covering(address)
-        cools = pool is not None and pool.reuse_after > 0
-        self._allocations.plan(address, left(spec, uid, rfc3339(self._wall()) if cools else ""))
-        await self._allocations.settle(address)
-        log.info("released", address=str(address), pool=spec.pool, uid=uid)
+        spec = self._allocations.ledger.get(address)
+        if spec is not None and self._decisions.release(address, uid):
+            await self._allocations.settle(address)
+            log.info("released", address=str(address), pool=spec.pool, uid=uid)
 
 
 def _withdrawn(service: Service, held: Iterable[IPAddress]) -> Mapping[str, Any] | None:

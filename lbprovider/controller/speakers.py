@@ -1,16 +1,13 @@
-"""Who announces from where: the speakers' registrations, and which pools the L2Advertisements come to."""
+"""Who announces from where: the speakers' registrations."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
-
 from lbprovider.api.core import Lease
-from lbprovider.api.pool import IPAddressPool, L2Advertisement, L2AdvertisementStatus
 from lbprovider.api.registration import Registration, registration
 from lbprovider.controller.inventory import Change, Store
 
@@ -89,33 +86,3 @@ class Speakers:
 
 def _lans(one: Registration) -> frozenset[str]:
     return frozenset(attachment.segment for attachment in one.attachments)
-
-
-def pools_of(
-    advertisement: L2Advertisement, pools: Iterable[IPAddressPool], stranded: Callable[[str], bool]
-) -> tuple[str, ...]:
-    """The pools that an L2Advertisement comes to: by name, by label, or (neither given) all; sorted.
-
-    Args:
-        advertisement: the L2Advertisement.
-        pools: all that there are.
-        stranded: whether live addresses are left of a pool that is gone: they go on to be announced.
-    """
-    spec = advertisement.spec
-    everything = not spec.ip_address_pools and not spec.ip_address_pool_selectors
-    there = {pool.metadata.name: pool for pool in pools}
-    chosen = {
-        name
-        for name, pool in there.items()
-        if everything
-        or name in spec.ip_address_pools
-        or any(selector.matches(pool.metadata.labels) for selector in spec.ip_address_pool_selectors)
-    }
-    left = {name for name in advertisement.status.pools if name not in there and stranded(name)}
-    return tuple(sorted(chosen | left))
-
-
-def resolved(advertisement: L2Advertisement, pools: tuple[str, ...]) -> L2Advertisement:
-    """The L2Advertisement as it will be once its status says so: decisions don't wait for that write."""
-    status: L2AdvertisementStatus = msgspec.structs.replace(advertisement.status, pools=pools)
-    return msgspec.structs.replace(advertisement, status=status)

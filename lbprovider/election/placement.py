@@ -235,6 +235,16 @@ def interfaces_named(advertisements: Iterable[L2AdvertisementSpec]) -> frozenset
     return frozenset().union(*each) if all(each) else None
 
 
+def selecting(node: Node, advertisements: Iterable[L2AdvertisementSpec]) -> list[L2AdvertisementSpec]:
+    """The advertisements whose ``nodeSelectors`` select the node; one without any selects all."""
+    labels = node.metadata.labels
+    return [
+        one
+        for one in advertisements
+        if not one.node_selectors or any(selector.matches(labels) for selector in one.node_selectors)
+    ]
+
+
 def view(
     node: Node,
     registration: Registration | None,
@@ -250,13 +260,9 @@ def view(
         advertisements: those that are for the address (``applying``, ``among``).
     """
     labels = node.metadata.labels
-    selecting = [
-        one
-        for one in advertisements
-        if not one.node_selectors or any(selector.matches(labels) for selector in one.node_selectors)
-    ]
+    selected_by = selecting(node, advertisements)
     attached = [] if registration is None else [one for one in registration.attachments if one.segment == segment]
-    allowed = interfaces_named(selecting)
+    allowed = interfaces_named(selected_by)
     ignored = registration is not None and registration.ignores_exclude_label
     return NodeView(
         name=node.metadata.name,
@@ -266,13 +272,13 @@ def view(
         to_be_deleted=any(taint.key == names.TO_BE_DELETED_TAINT for taint in node.spec.taints),
         network_unavailable=node.condition("NetworkUnavailable") == "True",
         advertised=bool(advertisements),
-        selected=bool(selecting),
+        selected=bool(selected_by),
         registered=registration is not None,
         attached=bool(attached),
         interface_advertised=allowed is None or any(one.interface in allowed for one in attached),
         preference=sum(
             preferred.weight
-            for one in selecting
+            for one in selected_by
             for preferred in one.preferred_node_selectors
             if preferred.node_selector.matches(labels)
         ),

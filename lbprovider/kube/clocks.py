@@ -11,11 +11,6 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def rfc3339(seconds: float) -> str:
-    """A time since 1970 as Kubernetes writes it: UTC, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def rfc3339_micro(seconds: float) -> str:
-    """As ``rfc3339``, with microseconds: what a Lease's times have."""
+    """A time since 1970 as a Lease has it: UTC, with microseconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

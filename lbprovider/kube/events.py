@@ -16,9 +16,9 @@ import structlog
 from lbprovider.api.core import Event, EventSource, ObjectReference
 from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.resources import EVENTS, Resource
+from lbprovider.api.times import rfc3339
 from lbprovider.errors import Conflict, LbproviderError, NotFound, Overloaded, Unreachable
 from lbprovider.kube.backoff import Backoff
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.ports import Api
 
 QUEUE: Final = 1024

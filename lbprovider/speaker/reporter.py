@@ -23,12 +23,12 @@ from lbprovider.api.conditions import ANNOUNCED, NO_ELIGIBLE_NODE, NO_ENDPOINTS,
 from lbprovider.api.core import Node
 from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.api.times import rfc3339
 from lbprovider.election.outcome import Won
 from lbprovider.election.placement import Placement, Reason
 from lbprovider.errors import ClusterError, Conflict, InvalidObject, NotFound
 from lbprovider.kube import patches
 from lbprovider.kube.backoff import Backoff
-from lbprovider.kube.clocks import rfc3339
 from lbprovider.kube.ports import Api
 from lbprovider.speaker import statuses
 from lbprovider.speaker.causes import Predecessor, story

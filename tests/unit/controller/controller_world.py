@@ -36,10 +36,10 @@ from lbprovider.api.resources import (
     SEGMENTS,
     SERVICES,
 )
-from lbprovider.controller.deciding import CONDITION
 from lbprovider.controller.inventory import Inventory, Store
 from lbprovider.controller.leading import lead
 from lbprovider.controller.tasks import beside
+from lbprovider.deciding.services import CONDITION
 from lbprovider.errors import ClusterError
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector

@@ -9,7 +9,7 @@ from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.conditions import CONFLICT, FOREIGN_ANNOUNCEMENT, PROBE_ANSWERED
 from lbprovider.api.meta import Condition
 from lbprovider.api.resources import ALLOCATIONS, POOLS
-from lbprovider.controller.conflicts import MOST_MOVES, MOST_OF_ONE, SET_ASIDE
+from lbprovider.deciding.conflicts import MOST_MOVES, MOST_OF_ONE, SET_ASIDE
 from lbprovider.errors import Unreachable
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec
-from lbprovider.controller.inventory import Inventory
-from lbprovider.controller.speakers import Speakers
+from lbprovider.api.registration import Registration
+from lbprovider.deciding.known import Known
 from lbprovider.election import placement
 from lbprovider.election.placement import NodeView
 
@@ -24,25 +24,42 @@ PREFERRED: Final = 3
 """Nodes written into an IPAllocation: the owner to be, and two that follow it."""
 
 
+class Lans(Protocol):
+    """Who announces from where."""
+
+    @property
+    def registrations(self) -> Mapping[str, Registration]:
+        """What the speakers registered, by node."""
+        ...
+
+    def arriving(self) -> bool:
+        """Whether speakers are coming and going just now."""
+        ...
+
+    def on(self, segment: str) -> frozenset[str]:
+        """The nodes with a speaker on that LAN."""
+        ...
+
+
 class Placing:
     """Places addresses.
 
     Args:
-        inventory: what is known of the cluster.
-        speakers: who registered.
+        known: what is known of the cluster.
+        lans: who registered.
         advertisements: with the pools that they come to.
         loads: of how many addresses each node is the first choice.
     """
 
     def __init__(
         self,
-        inventory: Inventory,
-        speakers: Speakers,
+        known: Known,
+        lans: Lans,
         advertisements: Callable[[], tuple[L2Advertisement, ...]],
         loads: Mapping[str, int],
     ) -> None:
-        self._inventory = inventory
-        self._speakers = speakers
+        self._known = known
+        self._lans = lans
         self._advertisements = advertisements
         self._loads = loads
 
@@ -64,7 +81,7 @@ class Placing:
             segment = self._segment(spec, applying) or segment
         nodes = spec.nodes
         # While speakers arrive, the first of them would become everybody's first choice.
-        if segment and (fresh or segment != spec.segment or self._deserted(spec)) and not self._speakers.arriving():
+        if segment and (fresh or segment != spec.segment or self._deserted(spec)) and not self._lans.arriving():
             nodes = self._nodes(spec, segment, applying, beside) or nodes
         if (segment, nodes, named) == (spec.segment, spec.nodes, spec.advertisements):
             return spec
@@ -86,18 +103,18 @@ class Placing:
         if not spec.segment:
             return True
         named = placement.interfaces_named(applying)
-        return not self._speakers.arriving() and not any(
+        return not self._lans.arriving() and not any(
             one.segment == spec.segment and (named is None or one.interface in named)
-            for registration in self._speakers.registrations.values()
+            for registration in self._lans.registrations.values()
             for one in registration.attachments
         )
 
     def _deserted(self, spec: IPAllocationSpec) -> bool:
-        return bool(spec.nodes) and self._speakers.on(spec.segment).isdisjoint(spec.nodes)
+        return bool(spec.nodes) and self._lans.on(spec.segment).isdisjoint(spec.nodes)
 
     def _segment(self, spec: IPAllocationSpec, applying: tuple[L2AdvertisementSpec, ...]) -> str:
         named = placement.interfaces_named(applying)
-        found = placement.segment_for(ip_address(spec.address), self._speakers.registrations.values(), named)
+        found = placement.segment_for(ip_address(spec.address), self._lans.registrations.values(), named)
         return found or ""
 
     def _nodes(
@@ -107,10 +124,10 @@ class Placing:
         applying: tuple[L2AdvertisementSpec, ...],
         beside: tuple[str, ...],
     ) -> tuple[str, ...]:
-        registrations = self._speakers.registrations
+        registrations = self._lans.registrations
         views: dict[str, NodeView] = {
             node.metadata.name: placement.view(node, registrations.get(node.metadata.name), segment, applying)
-            for node in self._inventory.nodes.objects.values()
+            for node in self._known.nodes.values()
         }
         ranking = placement.place(ip_address(spec.address).packed, views.values()).ranking
 
@@ -123,5 +140,5 @@ class Placing:
         return (*both, *rest)[:PREFERRED]
 
     def _labels(self, spec: IPAllocationSpec) -> list[Mapping[str, str]]:
-        services = self._inventory.services.objects
+        services = self._known.services
         return [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]

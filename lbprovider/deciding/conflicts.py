@@ -10,17 +10,16 @@ Everything is read from the objects: the speakers' condition Conflict, and whom 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from lbprovider.api import names
-from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
 from lbprovider.api.conditions import CONFLICT, PROBE_ANSWERED
 from lbprovider.api.names import IPAddress
 from lbprovider.api.times import nanoseconds
-from lbprovider.controller.inventory import Change, Store
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.ranges import family_of, in_order
 from lbprovider.ipam.reasons import some
@@ -57,25 +56,36 @@ class Conflicts:
     """What the speakers' probes found.
 
     Args:
-        store: all IPAllocations.
         set_aside: those that Services had to leave, by address, as they are planned.
-        changed: called with the Services of an address for which this has changed.
     """
 
-    def __init__(
-        self,
-        store: Store[IPAllocation],
-        set_aside: Mapping[IPAddress, IPAllocationSpec],
-        *,
-        changed: Callable[[tuple[ServiceClaim, ...]], None],
-    ) -> None:
+    def __init__(self, set_aside: Mapping[IPAddress, IPAllocationSpec]) -> None:
         self._set_aside = set_aside
-        self._changed = changed
         self._answered: dict[IPAddress, _Answered] = {}
         self._of_one: Counter[tuple[str, str]] = Counter()
-        for name, allocation in store.objects.items():
-            self._learn(name, allocation)
-        store.subscribe(self._observed)
+
+    def learn(self, name: str, allocation: IPAllocation | None) -> bool:
+        """What an IPAllocation says now; None: it is gone.
+
+        Returns:
+            Whether it says something else than before of who answers for the address.
+        """
+        try:
+            address = names.address_of(name)
+        except InvalidObject:
+            return False  # said by who keeps the ledger: it holds no address
+        before, now = self._answered.get(address), None if allocation is None else _answered(allocation)
+        if before == now:
+            return False
+        if before is not None:
+            self._of_one[before.pool, before.mac] -= 1
+        if now is None:
+            del self._answered[address]
+        else:
+            self._answered[address] = now
+            self._of_one[now.pool, now.mac] += 1
+        self._of_one += Counter()  # forgets what is at 0
+        return True
 
     def __contains__(self, address: IPAddress) -> bool:
         """Whether a live address can't be announced because something else answers for it."""
@@ -139,29 +149,6 @@ class Conflicts:
 
     def _moves(self, uid: str) -> int:
         return len(self.set_aside_for(uid))
-
-    def _observed(self, change: Change[IPAllocation]) -> None:
-        if self._learn(change.key, change.new):
-            self._changed(() if change.new is None else change.new.spec.services)
-
-    def _learn(self, name: str, allocation: IPAllocation | None) -> bool:
-        """Whether the IPAllocation says something else than before."""
-        try:
-            address = names.address_of(name)
-        except InvalidObject:
-            return False  # said by who keeps the ledger: it holds no address
-        before, now = self._answered.get(address), None if allocation is None else _answered(allocation)
-        if before == now:
-            return False
-        if before is not None:
-            self._of_one[before.pool, before.mac] -= 1
-        if now is None:
-            del self._answered[address]
-        else:
-            self._answered[address] = now
-            self._of_one[now.pool, now.mac] += 1
-        self._of_one += Counter()  # forgets what is at 0
-        return True
 
 
 def _answered(allocation: IPAllocation) -> _Answered | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,16 +12,16 @@ from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.core import Service
 from lbprovider.api.meta import Condition
 from lbprovider.api.names import IPAddress
-from lbprovider.controller.allocations import Allocations
-from lbprovider.controller.conflicts import Conflicts, Verdict
-from lbprovider.controller.inventory import Inventory
+from lbprovider.api.times import rfc3339
+from lbprovider.deciding.book import Book
+from lbprovider.deciding.conflicts import Conflicts, Verdict
+from lbprovider.deciding.known import Known, Scope
+from lbprovider.deciding.placing import Placing
 from lbprovider.ipam.assign import Assigned, assign, start_order
 from lbprovider.ipam.ranges import family_of
 from lbprovider.ipam.reasons import QUIET, Reason, Refused, some
 from lbprovider.ipam.request import Request, is_ours, request_of
-from lbprovider.ipam.sharing import joined, set_aside
-from lbprovider.kube.clocks import rfc3339
-from lbprovider.settings import ControllerSettings
+from lbprovider.ipam.sharing import joined, left, set_aside
 
 CONDITION: Final = "lbprovider.io/AddressesAssigned"
 """On each Service of ours: True while it has an address; its reason is one of ``ipam.reasons``."""
@@ -38,69 +37,70 @@ class Outcome:
         release: what it lets go once its status doesn't show it any more.
         shown: the addresses that it may show.
         aside: what it has left, each with a sentence that says why.
+        answer: what the allocation said: why each address, and the pools passed over.
     """
 
     addresses: tuple[IPAddress, ...]
     condition: Condition
     release: tuple[IPAddress, ...]
     shown: tuple[IPAddress, ...]
-    aside: tuple[tuple[IPAddress, str], ...] = ()
+    aside: tuple[tuple[IPAddress, str], ...]
+    answer: Assigned | Refused
 
 
-class Places(Protocol):
-    """Says where an address is announced; ``placing.Placing`` does."""
-
-    def place(self, spec: IPAllocationSpec, beside: tuple[str, ...] = (), *, fresh: bool) -> IPAllocationSpec:
-        """Fills in LAN and nodes of an IPAllocation."""
-        ...
+Plan = Callable[[IPAddress, IPAllocationSpec | None], None]
+"""Enters what the IPAllocation of an address is to be (None: gone): ``Book.put``, or what also has it written."""
 
 
 class Decisions:
-    """Decides, and enters what it decided into the ledger; never waits, never writes.
+    """Decides, and enters what it decided; never waits, never writes.
 
     Args:
-        inventory: what is known of the cluster.
-        allocations: the ledger, and who writes it.
+        known: what is known of the cluster.
+        book: who holds what.
+        plan: enters a decision into ``book``, and has it written where anything is.
         places: where an address is announced.
         conflicts: which addresses can't be announced, because something else answers for them.
-        settings: which Services are ours.
+        scope: which Services are ours.
         wall: seconds since 1970.
     """
 
     def __init__(
         self,
-        inventory: Inventory,
-        allocations: Allocations,
+        known: Known,
+        book: Book,
+        plan: Plan,
         *,
-        places: Places,
+        places: Placing,
         conflicts: Conflicts,
-        settings: ControllerSettings,
-        wall: Callable[[], float] = time.time,
+        scope: Scope,
+        wall: Callable[[], float],
     ) -> None:
         self.waiting: dict[str, None] = {}
         """Services that lack something, by key."""
-        self._inventory = inventory
-        self._allocations = allocations
+        self._known = known
+        self._book = book
+        self._enter = plan
         self._places = places
         self._conflicts = conflicts
+        self._scope = scope
         self._wall = wall
-        self._settings = settings
 
     def ours(self, service: Service) -> bool:
         """Whether the Service is for us, by type, class and not being deleted."""
-        return is_ours(service, self._settings.lb_class, default_class=self._settings.default_class)
+        return is_ours(service, self._scope.lb_class, default_class=self._scope.default_class)
 
     def concerns(self, service: Service) -> bool:
         """Whether there is anything to do or undo: a Service that never was ours is never touched."""
         return (
             self.ours(service)
             or condition(service) is not None
-            or bool(self._allocations.ledger.held_by(service.metadata.uid))
+            or bool(self._book.ledger.held_by(service.metadata.uid))
         )
 
     def decide(self, service: Service) -> Outcome | None:
         """What a Service of ours gets; None while it is too early to say anything."""
-        ledger = self._allocations.ledger
+        ledger = self._book.ledger
         request = self._request(service)
         if request is None:
             return None  # its namespace's labels decide; that one's own event brings us back
@@ -114,7 +114,9 @@ class Decisions:
                 reason, message = self._unusable(request, answer.addresses) or (reason, message)
                 self._wait(service.key, waits=reason is not Reason.ASSIGNED)
                 shown = self._usable(answer.addresses)
-                return Outcome(answer.addresses, _said(service, shown, reason, message), answer.release, shown, aside)
+                return Outcome(
+                    answer.addresses, _said(service, shown, reason, message), answer.release, shown, aside, answer
+                )
             case _, Refused(reason, message, release):
                 self._wait(service.key, waits=True)
                 if reason in QUIET:
@@ -122,7 +124,7 @@ class Decisions:
                 kept = self._kept(service, release)
                 shown = self._usable(kept)
                 said = _said(service, shown, reason, f"{message}{self._left(service)}")
-                return Outcome(kept, said, release, shown, aside)
+                return Outcome(kept, said, release, shown, aside, answer)
         raise TypeError(f"{service.key}: {answer!r} answers no request")
 
     def reserve(self) -> set[str]:
@@ -131,10 +133,10 @@ class Decisions:
         Returns:
             The keys of all Services of ours that ask for something sensible.
         """
-        ledger = self._allocations.ledger
+        ledger = self._book.ledger
         requests = [
             request
-            for service in self._inventory.services.objects.values()
+            for service in self._known.services.values()
             if self.ours(service) and isinstance(request := self._request(service), Request)
         ]
         for request in start_order(requests, ledger):
@@ -146,21 +148,36 @@ class Decisions:
 
     def would_gain(self, key: str) -> bool:
         """Whether a Service that waits would get an address now."""
-        service = self._inventory.services.objects.get(key)
+        service = self._known.services.get(key)
         if service is None or not self.ours(service):
             return False
         request = self._request(service)
         if not isinstance(request, Request):
             return False
-        answer = assign(request, self._allocations.ledger)
+        answer = assign(request, self._book.ledger)
         return isinstance(answer, Assigned) and bool(answer.new)
 
+    def release(self, address: IPAddress, uid: str) -> bool:
+        """Enters that a Service has left an address, which then cools down where its pool says so.
+
+        Returns:
+            Whether it held the address.
+        """
+        ledger = self._book.ledger
+        spec = ledger.get(address)
+        if spec is None or all(claim.uid != uid for claim in spec.services):
+            return False
+        pool = ledger.pools.covering(address)
+        cools = pool is not None and pool.reuse_after > 0
+        self._enter(address, left(spec, uid, rfc3339(self._wall()) if cools else ""))
+        return True
+
     def _request(self, service: Service) -> Request | Refused | None:
-        namespace = self._inventory.namespaces.objects.get(service.metadata.namespace)
+        namespace = self._known.namespaces.get(service.metadata.namespace)
         return None if namespace is None else request_of(service, namespace.metadata.labels)
 
     def _plan(self, request: Request, answer: Assigned) -> None:
-        ledger = self._allocations.ledger
+        ledger = self._book.ledger
         there = (ledger.get(grant.address) for grant in answer.grants)
         # Of the address that it has, where it gets one of the other family.
         nodes = next((spec.nodes for spec in there if spec is not None and spec.services and spec.nodes), ())
@@ -171,11 +188,11 @@ class Decisions:
                 spec = msgspec.structs.replace(spec, adopted=True)
             spec = self._places.place(spec, nodes, fresh=before is None or not before.services)
             nodes = spec.nodes or nodes
-            self._allocations.plan(grant.address, spec)
+            self._enter(grant.address, spec)
 
     def _set_aside(self, request: Request) -> tuple[tuple[IPAddress, str], ...]:
         """Has the Service leave what can't be announced; nothing is given in its place yet."""
-        ledger, aside = self._allocations.ledger, []
+        ledger, aside = self._book.ledger, []
         for address in ledger.held_by(request.uid):
             # Without a pool there is no other one to be had.
             if address not in self._conflicts or ledger.pools.covering(address) is None:
@@ -183,7 +200,7 @@ class Decisions:
             if self._conflicts.judge(request, address) is Verdict.SET_ASIDE:
                 mac = self._conflicts.mac(address)
                 spec = set_aside(ledger[address], request.uid, rfc3339(self._wall()))
-                self._allocations.plan(address, spec)
+                self._enter(address, spec)
                 why = f"{mac} answers on the LAN for {address}, which was never announced; it is set aside for a while."
                 aside.append((address, why))
         return tuple(aside)
@@ -199,7 +216,7 @@ class Decisions:
                 said = f"{address} is not announced, because {mac} answers for it on the LAN."
                 if self._conflicts.judge(request, address) is Verdict.REQUESTED:
                     return Reason.ADDRESS_IN_CONFLICT, f"{said} Free it there, or ask for another address."
-                pool = self._allocations.ledger[address].pool
+                pool = self._book.ledger[address].pool
                 return Reason.LAN_ANSWERS_FOR_POOL, f"{said} {self._conflicts.answering(pool)}".rstrip()
         return None
 
@@ -209,7 +226,7 @@ class Decisions:
 
     def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
         order = {family: place for place, family in enumerate(service.spec.ip_families)}
-        held = self._allocations.ledger.held_by(service.metadata.uid)
+        held = self._book.ledger.held_by(service.metadata.uid)
         kept = (address for address in held if address not in release)
         return tuple(sorted(kept, key=lambda address: order.get(family_of(address), len(order))))
 

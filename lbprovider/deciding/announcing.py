@@ -1,0 +1,99 @@
+"""Which nodes could announce an address, in which order, by which interfaces, and why the others could not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from lbprovider.api.allocation import IPAllocationSpec
+from lbprovider.api.core import Node
+from lbprovider.api.names import EXCLUDE_NODE_LABEL
+from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec
+from lbprovider.api.registration import Registration
+from lbprovider.deciding.known import Known
+from lbprovider.election import endpoints, placement
+from lbprovider.election.endpoints import Endpoints
+from lbprovider.election.placement import NodeView, Reason
+from lbprovider.ipam.ranges import Family, family_of
+
+Backed = Callable[[str, Family], Endpoints]
+"""The endpoints of a Service (``namespace/name``) of one family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Who could announce an address.
+
+    Args:
+        address: in its short form.
+        ranking: the nodes that could, best first. A healthy owner stays, whatever its rank.
+        excluded: why each other node could not.
+        interfaces: of each that could, the interfaces that L2Advertisements name; None: any on the address's LAN.
+    """
+
+    address: str
+    ranking: tuple[str, ...]
+    excluded: Mapping[str, Reason]
+    interfaces: Mapping[str, tuple[str, ...] | None]
+
+    @property
+    def eligible(self) -> tuple[str, ...]:
+        """The nodes that could, by name."""
+        return tuple(sorted(self.ranking))
+
+
+def announcement(
+    spec: IPAllocationSpec,
+    known: Known,
+    advertisements: Iterable[L2Advertisement],
+    *,
+    registrations: Mapping[str, Registration] | None,
+    backed: Backed | None,
+    ignore_exclude_label: bool = False,
+) -> Announcement:
+    """Looks at each node as the speakers do (``election.placement``).
+
+    Args:
+        spec: of the IPAllocation.
+        known: what is known of the cluster.
+        advertisements: all of them, ``resolved``.
+        registrations: of the speakers, by node; None: every node is taken to run one that is on the address's LAN.
+        backed: the Services' endpoints; None: every Service is taken to be served from every node.
+        ignore_exclude_label: whether the speakers heed KEP-1143's label, where ``registrations`` doesn't say.
+    """
+    address = ip_address(spec.address)
+    labels = [
+        known.services[claim.key].metadata.labels for claim in spec.services if claim.key in known.services
+    ]  # fmt: skip
+    applying = placement.applying(advertisements, spec.pool, labels)
+
+    def view(node: Node) -> NodeView:
+        if registrations is not None:
+            return placement.view(node, registrations.get(node.metadata.name), spec.segment, applying)
+        return replace(
+            placement.view(node, None, spec.segment, applying),
+            registered=True,
+            attached=True,
+            interface_advertised=True,
+            excluded=not ignore_exclude_label and EXCLUDE_NODE_LABEL in node.metadata.labels,
+        )
+
+    behind = endpoints.ANYWHERE
+    if backed is not None:
+        behind = endpoints.backends(
+            (claim.external_traffic_policy == "Local", backed(claim.key, family_of(address)))
+            for claim in spec.services
+        )  # fmt: skip
+    found = placement.place(address.packed, map(view, known.nodes.values()), spec.nodes, behind)
+    return Announcement(
+        str(address),
+        found.ranking,
+        found.ineligible,
+        {name: _interfaces(known.nodes[name], applying) for name in found.ranking},
+    )
+
+
+def _interfaces(node: Node, applying: tuple[L2AdvertisementSpec, ...]) -> tuple[str, ...] | None:
+    named = placement.interfaces_named(placement.selecting(node, applying))
+    return None if named is None else tuple(sorted(named))
