@@ -31,17 +31,17 @@ def drain(
     """Move all addresses away from a node, losing nothing, and give it none until `lbprovider undrain`."""
     if timeout <= 0:
         raise UsageError(f"--timeout {timeout:g}: say a time, or --no-wait")
-    from lbprovider.cli import draining  # noqa: PLC0415  (see the package docstring)
+    from lbprovider.cli import draining, live  # noqa: PLC0415  (see the package docstring)
 
     configure_logging("WARNING")
     within = timeout if wait else None
     asyncio.run(
-        draining.as_admin(kubeconfig, lambda api: draining.drain(api, node, namespace, within=within, say=typer.echo))
+        live.as_admin(kubeconfig, lambda api: draining.drain(api, node, namespace, within=within, say=typer.echo))
     )
 
 
 def undrain(node: NodeName, *, kubeconfig: Kubeconfig = None) -> None:
     """Let a node have addresses again that `lbprovider drain` took out."""
-    from lbprovider.cli import draining  # noqa: PLC0415  (see the package docstring)
+    from lbprovider.cli import draining, live  # noqa: PLC0415  (see the package docstring)
 
-    asyncio.run(draining.as_admin(kubeconfig, lambda api: draining.undrain(api, node, say=typer.echo)))
+    asyncio.run(live.as_admin(kubeconfig, lambda api: draining.undrain(api, node, say=typer.echo)))

@@ -6,10 +6,8 @@ An annotation, so that the wish outlives the command, the speaker, and the API s
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from lbprovider.api import names
@@ -19,8 +17,6 @@ from lbprovider.api.core import Node
 from lbprovider.api.meta import Condition, Object
 from lbprovider.api.resources import ALLOCATIONS, LEASES, NODES
 from lbprovider.errors import NotFound, UserError
-from lbprovider.kube.access import from_kubeconfig
-from lbprovider.kube.client import Client
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector
 
@@ -28,18 +24,6 @@ NAMED: Final = 10
 """Addresses that one sentence names."""
 
 Say = Callable[[str], None]
-
-
-async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[None]]) -> None:
-    """Does some work as whom a kubeconfig names.
-
-    Raises:
-        UsageError: it can't be used.
-        LbproviderError: of the work.
-    """
-    access = await from_kubeconfig(kubeconfig, os.environ)
-    async with Client(access, user_agent="lbprovider-cli") as api:
-        await work(api)
 
 
 async def drain(api: Api, node: str, namespace: str, *, within: float | None, say: Say) -> None:

@@ -9,6 +9,7 @@ they are put together over all that is known of a cluster, live or out of files:
     Conflicts(book.set_aside)          what something else on the LAN answers for
     Decisions(known, book, plan, …)    what a Service gets, shows and lets go; each decision is entered by ``plan``
     pool_status, advertisement_status  what pools and advertisements come to
+    Rehearsal(known, allocations, …)   all of these put together over objects that nobody changes meanwhile
     announcement                       which nodes could announce an address, and why the others could not
 
 The controller, ``lbprovider plan`` and ``lbprovider explain`` ask the same code; the controller writes what it says.

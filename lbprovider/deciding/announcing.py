@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from lbprovider.api.allocation import IPAllocationSpec
-from lbprovider.api.core import Node
-from lbprovider.api.names import EXCLUDE_NODE_LABEL
+from lbprovider.api.core import EndpointSlice, Node
+from lbprovider.api.names import EXCLUDE_NODE_LABEL, SERVICE_LABEL
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec
 from lbprovider.api.registration import Registration
 from lbprovider.deciding.known import Known
@@ -19,6 +19,16 @@ from lbprovider.ipam.ranges import Family, family_of
 
 Backed = Callable[[str, Family], Endpoints]
 """The endpoints of a Service (``namespace/name``) of one family."""
+
+
+def backed_by(slices: Iterable[EndpointSlice]) -> Backed:
+    """The endpoints that EndpointSlices name: those of a Service are one set for each family."""
+    found: dict[tuple[str, str], Endpoints] = {}
+    for one in slices:
+        service = one.metadata.labels.get(SERVICE_LABEL, "")
+        key = (f"{one.metadata.namespace}/{service}", one.address_type)
+        found[key] = found.get(key, endpoints.NOBODY) | endpoints.of_slice(one)
+    return lambda service, family: found.get((service, family), endpoints.NOBODY)
 
 
 @dataclass(frozen=True, slots=True)

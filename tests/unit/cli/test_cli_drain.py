@@ -245,7 +245,7 @@ def test_the_command_line_reaches_it(arguments: list[str], waits: float | None, 
         await work(api)
 
     mocker.patch.object(draining, "drain", done)
-    mocker.patch.object(draining, "as_admin", as_admin)
+    mocker.patch.object(live, "as_admin", as_admin)
     result = runner.invoke(app, ["drain", "--kubeconfig", "/some/file", *arguments])
     assert result.exit_code == 0, result.exception
     assert asked == [("n1", NAMESPACE, waits)]

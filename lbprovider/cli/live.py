@@ -1,0 +1,101 @@
+"""A cluster as it is now, read once, as whom a kubeconfig names; never written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lbprovider.api import names
+from lbprovider.api.allocation import IPAllocation
+from lbprovider.api.core import EndpointSlice
+from lbprovider.api.meta import Object
+from lbprovider.api.registration import Registration, registration
+from lbprovider.api.resources import (
+    ADVERTISEMENTS,
+    ALLOCATIONS,
+    ENDPOINT_SLICES,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    POOLS,
+    SERVICES,
+    Resource,
+)
+from lbprovider.deciding.known import Known
+from lbprovider.kube.access import from_kubeconfig
+from lbprovider.kube.client import Client
+from lbprovider.kube.ports import Api, Listed, Unreadable
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """All that decisions are made on.
+
+    Args:
+        known: the objects.
+        allocations: the IPAllocations.
+        slices: the EndpointSlices.
+        registrations: of the speakers, by node.
+        unreadable: objects that can't be read; nothing else is said of them.
+    """
+
+    known: Known
+    allocations: tuple[IPAllocation, ...]
+    slices: tuple[EndpointSlice, ...]
+    registrations: dict[str, Registration]
+    unreadable: tuple[Unreadable, ...]
+
+
+async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[None]]) -> None:
+    """Does some work as whom a kubeconfig names.
+
+    Raises:
+        UsageError: it can't be used.
+        LbproviderError: of the work.
+    """
+    access = await from_kubeconfig(kubeconfig, os.environ)
+    async with Client(access, user_agent="lbprovider-cli") as api:
+        await work(api)
+
+
+async def read(api: Api, namespace: str) -> Live:
+    """Lists everything.
+
+    Args:
+        api: the API server.
+        namespace: that lbprovider runs in, with its pools.
+
+    Raises:
+        ClusterError: a permission is missing, or lbprovider's CRDs are.
+    """
+    unreadable: list[Unreadable] = []
+
+    async def every(resource: Resource[T], within: str = "", selector: str = "") -> dict[str, T]:
+        listed: Listed[T] = await api.list(resource, namespace=within, label_selector=selector)
+        unreadable.extend(listed.unreadable)
+        return {one.key: one for one in listed.objects}
+
+    # IPAllocations name Services, and so are listed before them: one that is missing then is gone.
+    allocations = await every(ALLOCATIONS)
+    known = Known(
+        services=await every(SERVICES),
+        namespaces=await every(NAMESPACES),
+        nodes=await every(NODES),
+        pools=await every(POOLS, namespace),
+        advertisements=await every(ADVERTISEMENTS, namespace),
+    )
+    leases = await every(LEASES, namespace, names.SPEAKER_LABEL)
+    slices = await every(ENDPOINT_SLICES, selector=f"!{names.HEADLESS_LABEL}")
+    said = {one.metadata.name: registration(one) for one in leases.values()}
+    return Live(
+        known,
+        tuple(allocations.values()),
+        tuple(slices.values()),
+        {node: one for node, one in said.items() if one is not None},
+        tuple(unreadable),
+    )

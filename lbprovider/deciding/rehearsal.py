@@ -1,0 +1,86 @@
+"""The controller on paper: everything that decides, put together over objects that nobody else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lbprovider.api import names
+from lbprovider.api.allocation import IPAllocation
+from lbprovider.api.pool import L2Advertisement
+from lbprovider.api.registration import Registration
+from lbprovider.deciding.book import Book
+from lbprovider.deciding.conflicts import Conflicts
+from lbprovider.deciding.known import Known, Scope
+from lbprovider.deciding.placing import Placing
+from lbprovider.deciding.pools import resolved
+from lbprovider.deciding.services import Decisions
+from lbprovider.ipam.ledger import Ledger
+from lbprovider.ipam.pools import PoolSet
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Speakers that neither come nor go.
+
+    Args:
+        registrations: what they registered, by node.
+    """
+
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
+
+    def arriving(self) -> bool:
+        return False
+
+    def on(self, segment: str) -> frozenset[str]:
+        return frozenset(
+            node
+            for node, one in self.registrations.items()
+            if any(attachment.segment == segment for attachment in one.attachments)
+        )
+
+
+class Rehearsal:
+    """Decides as the controller would after a start, and keeps what it decided in its own book.
+
+    Args:
+        known: what is known of the cluster.
+        allocations: the IPAllocations that there are; one whose name is no address's holds none.
+        scope: which Services are ours.
+        now: seconds since 1970.
+        speakers: who registered.
+
+    Attributes:
+        ledger: who holds what, as it has become.
+        advertisements: all of them, with the pools that they come to.
+        conflicts: what something else on the LAN answers for.
+        decisions: what each Service gets.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        allocations: Iterable[IPAllocation],
+        scope: Scope,
+        now: float,
+        speakers: Registered | None = None,
+    ) -> None:
+        self.ledger = Ledger(PoolSet.of(known.pools.values()))
+        book = Book(self.ledger)
+        self.conflicts = Conflicts(book.set_aside)
+        for one in allocations:
+            book.put(names.address_of(one.metadata.name), one.spec)
+            self.conflicts.learn(one.metadata.name, one)
+        self.advertisements: tuple[L2Advertisement, ...] = resolved(
+            known.advertisements.values(), known.pools.values(), self.ledger
+        )
+        lans = Registered() if speakers is None else speakers
+        self.decisions = Decisions(
+            known,
+            book,
+            book.put,
+            places=Placing(known, lans, lambda: self.advertisements, book.loads),
+            conflicts=self.conflicts,
+            scope=scope,
+            wall=lambda: now,
+        )
