@@ -17,7 +17,7 @@ from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, IPAllocati
 from lbprovider.api.core import Lease, Node
 from lbprovider.api.meta import Condition, ObjectMeta
 from lbprovider.api.resources import ALLOCATIONS, LEASES, NODES
-from lbprovider.cli import drain, draining
+from lbprovider.cli import drain, draining, live
 from lbprovider.cli.main import app
 from lbprovider.errors import ClusterError, Forbidden, NotFound, Unreachable, UsageError, UserError
 from tests.fakes import virtual_time
