@@ -78,6 +78,10 @@ class Pool:
             piece.size - (ranges.buggy_within(piece) if self.careful else 0) for piece in self.pieces.get(family, ())
         )
 
+    def every_piece(self) -> Iterator[Range]:
+        """Its pieces of both families."""
+        return (piece for pieces in self.pieces.values() for piece in pieces)
+
     def open_to(self, namespace: str, namespace_labels: Mapping[str, str], labels: Mapping[str, str]) -> bool:
         """Whether its pinning lets a Service in.
 
@@ -130,15 +134,15 @@ class PoolSet:
                 problem = Problem(Reason.DUPLICATE_NAME, f"IPAddressPool {name} is there twice; keep one of them.")
                 refused[name] = (*refused.get(name, ()), problem)
                 continue
-            read = _read(source)
-            if isinstance(read, Pool):
-                read = _clash(read, taken) or read
-            if isinstance(read, Pool):
-                accepted[name] = read
-                for piece in _all_pieces(read):
+            found = read(source)
+            if isinstance(found, Pool):
+                found = _clash(found, taken) or found
+            if isinstance(found, Pool):
+                accepted[name] = found
+                for piece in found.every_piece():
                     insort(taken, (piece, name))
             else:
-                refused[name] = read
+                refused[name] = found
         return cls(
             MappingProxyType({pool.name: pool for pool in sorted(accepted.values(), key=lambda pool: pool.rank)}),
             MappingProxyType(refused),
@@ -180,10 +184,6 @@ def _age(pool: IPAddressPool) -> tuple[bool, str, str]:
     return (not created, created, pool.metadata.name)
 
 
-def _all_pieces(pool: Pool) -> Iterator[Range]:
-    return (piece for pieces in pool.pieces.values() for piece in pieces)
-
-
 def _places(
     family: Family, pools: Mapping[str, Pool], taken: Sequence[tuple[Range, str]]
 ) -> tuple[Sequence[int], Sequence[tuple[Range, Pool]]]:
@@ -193,11 +193,10 @@ def _places(
 
 def _clash(pool: Pool, taken: Sequence[tuple[Range, str]]) -> tuple[Problem, ...]:
     """Overlaps with pools that go before it; ``taken`` is sorted, and its ranges are disjoint."""
-    problems = {}
-    for piece in _all_pieces(pool):
-        at = bisect_right(taken, (piece.family, piece.last), key=lambda place: (place[0].family, place[0].first))
-        for other, name in taken[max(at - 1, 0) : at]:
-            if piece.overlaps(other) and name not in problems:
+    problems: dict[str, Problem] = {}
+    for piece in pool.every_piece():
+        for other, name in common(piece, taken):
+            if name not in problems:
                 problems[name] = Problem(
                     Reason.OVERLAPPING,
                     f"{piece} overlaps {other} of IPAddressPool {name}, which is older or first by name and counts; "
@@ -206,7 +205,31 @@ def _clash(pool: Pool, taken: Sequence[tuple[Range, str]]) -> tuple[Problem, ...
     return tuple(problems.values())
 
 
-def _read(source: IPAddressPool) -> Pool | tuple[Problem, ...]:
+def common(piece: Range, taken: Sequence[tuple[Range, str]]) -> Iterator[tuple[Range, str]]:
+    """The ranges, and whose they are, that have addresses in common with this one: the highest first.
+
+    Args:
+        piece: of one pool, what it excludes taken out: two pools overlap where these do.
+        taken: of others, sorted and disjoint.
+    """
+    at = bisect_right(taken, (piece.family, piece.last), key=lambda place: (place[0].family, place[0].first))
+    while at and piece.overlaps(taken[at - 1][0]):
+        at -= 1
+        yield taken[at]
+
+
+def overlap_within(entries: Iterable[Range]) -> str:
+    """What is wrong where two entries of one pool have addresses in common, empty where none do."""
+    pair = ranges.first_overlap(entries)
+    return f"{pair[0]} and {pair[1]} overlap; keep each address in one entry" if pair else ""
+
+
+def forced(pool: IPAddressPool) -> bool:
+    """Whether its edits are followed even where they take the address of a live Service away."""
+    return pool.metadata.annotations.get(FORCE, "false") != "false"
+
+
+def read(source: IPAddressPool) -> Pool | tuple[Problem, ...]:
     """The pool, or all that is wrong with it by itself."""
     spec, where = source.spec, f"IPAddressPool {source.key}"
     problems: list[Problem] = []
@@ -217,13 +240,8 @@ def _read(source: IPAddressPool) -> Pool | tuple[Problem, ...]:
     if not spec.addresses:
         advice = "add a CIDR, a range start-end or an address"
         problems.append(Problem(Reason.INVALID_ENTRY, f"{where} spec.addresses: is empty; {advice}."))
-    if pair := ranges.first_overlap(entries):
-        problems.append(
-            Problem(
-                Reason.OVERLAPPING,
-                f"{where} spec.addresses: {pair[0]} and {pair[1]} overlap; keep each address in one entry.",
-            )
-        )
+    if overlap := overlap_within(entries):
+        problems.append(Problem(Reason.OVERLAPPING, f"{where} spec.addresses: {overlap}."))
     reuse_after = 0
     try:
         reuse_after = duration(spec.reuse_after, f"{where} spec.reuseAfter")
@@ -252,7 +270,7 @@ def _read(source: IPAddressPool) -> Pool | tuple[Problem, ...]:
         pinning=spec.service_allocation,
         reuse_after=reuse_after,
         across_namespaces=spec.allow_sharing_across_namespaces,
-        forced=source.metadata.annotations.get(FORCE, "false") != "false",
+        forced=forced(source),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an object of our kinds may not say, beyond what its schema holds: our own ``validate``. Pure: no I/O, no clock.
+"""What an object of our kinds may not say by itself, beyond what its schema holds.
 
 The CEL rules of ``config/crd`` are the same rules for a real API server; here they stand in for those that have none
 (the lab's API server) or that CEL can't see. The sentences are the CRDs', word for word; where a field of a pool is
@@ -7,7 +7,7 @@ read by ``ipam``, the sentence is the one that the pool's condition would have, 
 Promises: every object that has passed its kind's schema and got its defaults is answered, whatever it says, with all
 that is wrong at once. Nothing that the CEL rules take is refused, except what CEL can't see: IPv6 ranges that end
 before they start, and entries that reach across addresses that no Service can have. Never says anything about several
-objects together (overlapping pools, addresses in use) or about what is allowed and odd.
+objects together (that is ``together``'s) or about what is allowed and odd.
 """
 
 from __future__ import annotations

@@ -1,0 +1,10 @@
+"""What objects of our kinds may not say: one by itself (``fields``), and several together (``together``).
+
+The API server's CEL rules, the lab's API server, the controller's webhook and ``lbprovider validate`` say the same
+because all of them say what is said here, or are held to it by tests. Pure: no I/O, no clock. Each promises more in its
+own module.
+"""
+
+from lbprovider.admission.fields import OMITTED, Refusal, refusals
+
+__all__ = ["OMITTED", "Refusal", "refusals"]
