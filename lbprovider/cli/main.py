@@ -16,7 +16,7 @@ from lbprovider import __version__
 from lbprovider.announce.pace import FRAMES_PER_SECOND
 from lbprovider.announce.probing import Probe
 from lbprovider.api import names
-from lbprovider.cli import lab
+from lbprovider.cli import explain, lab
 from lbprovider.cli.drain import drain, undrain
 from lbprovider.errors import LbproviderError, UsageError
 from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, FastPathKind, OnQuorumLoss, SpeakerSettings
@@ -34,6 +34,7 @@ app = typer.Typer(
 
 
 app.add_typer(lab.app, name="lab")
+app.add_typer(explain.app, name="explain")
 
 
 class LogLevel(StrEnum):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -21,12 +20,12 @@ from lbprovider.api.allocation import IneligibleNodes, IPAllocation, IPAllocatio
 from lbprovider.api.conditions import ANNOUNCED, NO_ELIGIBLE_NODE
 from lbprovider.api.core import Node
 from lbprovider.api.meta import Condition, with_condition
-from lbprovider.api.names import EXCLUDE_NODE_LABEL
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import ALLOCATIONS, SERVICES
 from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.speakers import Speakers
+from lbprovider.deciding.announcing import ADVICE
 from lbprovider.election import placement
 from lbprovider.election.placement import Reason
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
@@ -44,22 +43,6 @@ ELIGIBLE_AGAIN: Final = "EligibleNodes"
 """Reason of a condition Announced that is Unknown: some node may announce again, and none has said yet that it does."""
 
 Counts = Mapping[Reason, int]
-
-_ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
-    {
-        Reason.NO_ADVERTISEMENT: "make an L2Advertisement for its pool",
-        Reason.NODE_NOT_SELECTED: "let nodeSelectors of an L2Advertisement for its pool select a node",
-        Reason.DRAINING: "end the drain of a node (lbprovider undrain)",
-        Reason.NODE_EXCLUDED: (
-            f"take the label {EXCLUDE_NODE_LABEL} off a node (kubeadm puts it on control planes), "
-            "or run the speakers with --ignore-exclude-label"
-        ),
-        Reason.SPEAKER_NOT_REGISTERED: "see that the speakers run there",
-        Reason.NOT_ON_SEGMENT: "no interface that is up has an address in its subnet, nor is one named for it",
-        Reason.INTERFACE_NOT_ADVERTISED: "let interfaces of an L2Advertisement for its pool name theirs",
-    }
-)
-"""What to do about the reason that most nodes have."""
 
 log = structlog.get_logger(__name__)
 
@@ -184,7 +167,7 @@ class Announcing:
     def _none(self, allocation: IPAllocation, why: Counts) -> IPAllocationStatus:
         each = ", ".join(f"{reason} ({count})" for reason, count in why.items()) or "there are no Nodes"
         most = max(why, key=lambda reason: why[reason], default=None)
-        advice = "" if most is None else _ADVICE.get(most, "")
+        advice = "" if most is None else ADVICE.get(most, "")
         message = f"No node may announce {allocation.spec.address}: {each}" + (f"; {advice}." if advice else ".")
         counts = tuple(IneligibleNodes(reason=reason.value, nodes=count) for reason, count in why.items())
         return self._status(allocation, "False", NO_ELIGIBLE_NODE, message, counts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Final
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.core import EndpointSlice, Node
@@ -16,6 +18,22 @@ from lbprovider.election import endpoints, placement
 from lbprovider.election.endpoints import Endpoints
 from lbprovider.election.placement import NodeView, Reason
 from lbprovider.ipam.ranges import Family, family_of
+
+ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.NO_ADVERTISEMENT: "make an L2Advertisement for its pool",
+        Reason.NODE_NOT_SELECTED: "let nodeSelectors of an L2Advertisement for its pool select a node",
+        Reason.DRAINING: "end the drain of a node (lbprovider undrain)",
+        Reason.NODE_EXCLUDED: (
+            f"take the label {EXCLUDE_NODE_LABEL} off a node (kubeadm puts it on control planes), "
+            "or run the speakers with --ignore-exclude-label"
+        ),
+        Reason.SPEAKER_NOT_REGISTERED: "see that the speakers run there",
+        Reason.NOT_ON_SEGMENT: "no interface that is up has an address in its subnet, nor is one named for it",
+        Reason.INTERFACE_NOT_ADVERTISED: "let interfaces of an L2Advertisement for its pool name theirs",
+    }
+)
+"""What to do about the reason that most nodes have."""
 
 Backed = Callable[[str, Family], Endpoints]
 """The endpoints of a Service (``namespace/name``) of one family."""
