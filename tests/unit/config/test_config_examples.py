@@ -21,6 +21,11 @@ KNOWN: Final = {
     for name in (names.ADDRESS_POOL, names.LOAD_BALANCER_IPS, names.ALLOW_SHARED_IP)
 }
 
+WANTED: Final = {
+    "dual-stack", "exhausted-pool", "ingress-controller", "requested-address", "shared-dns", "single-pool",
+    "tenant-pools",
+}  # fmt: skip
+
 EACH: Final = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 
 
@@ -33,7 +38,7 @@ def pools(example: Path) -> PoolSet:
 
 
 def test_there_are_examples() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"single-pool", "dual-stack", "requested-address"}
+    assert {path.stem for path in EXAMPLES} == WANTED
 
 
 @EACH
