@@ -5,6 +5,7 @@
     LbproviderError
     ├── UserError              somebody asked for what can't be: said on the object or the terminal, never a traceback
     │   ├── InvalidObject      a field of a Kubernetes object that can't be used
+    │   ├── InvalidDocument    the same in a file of manifests: names file, document and field
     │   └── UsageError         a flag, a setting, a file
     ├── HostError              this node can't do it: no capability, no room in the kernel
     │   ├── InterfaceGone      the interface is not there any more: netlink says so too
@@ -55,6 +56,45 @@ class InvalidObject(UserError):
         self.what = what
         self.advice = advice
         self.value = value
+
+
+class InvalidDocument(UserError):
+    """A document of a file of manifests can't be used, or the whole file.
+
+    Args:
+        file: as it was named, ``standard input`` for that.
+        number: which document of it, the first is 1; None where the whole file is meant.
+        field: its path, as ``spec.addresses[1]``; empty where the whole document is meant.
+        what: what is wrong; a sentence with file, document and field before it.
+        advice: what to do about it; empty where ``what`` says it already.
+        item: which item of a List, the first is 0; None where the document is no List.
+        line: of the file, the first is 1; None where it isn't known.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        number: int | None,
+        field: str,
+        what: str,
+        advice: str = "",
+        *,
+        item: int | None = None,
+        line: int | None = None,
+    ) -> None:
+        place = [file]
+        place += [] if number is None else [f"document {number}"]
+        place += [] if item is None else [f"item {item}"]
+        place += [] if line is None else [f"line {line}"]
+        parts = [", ".join(place), *([field] if field else []), what]
+        super().__init__(": ".join(parts) + (f"; {advice}" if advice else ""))
+        self.file = file
+        self.number = number
+        self.field = field
+        self.what = what
+        self.advice = advice
+        self.item = item
+        self.line = line
 
 
 class UsageError(UserError):
