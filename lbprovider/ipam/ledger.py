@@ -1,7 +1,7 @@
 """Who holds what: the IPAllocations, indexed so that no operation grows with the addresses held.
 
-What grows is found by halving: addresses of one sharing key, and addresses that cool down, are sorted lists. Entering
-one shifts the list's tail in memory (one memmove: microseconds at 100,000).
+What grows is found by halving: addresses that are shared (``shared``), and addresses that cool down, are sorted lists.
+Entering one shifts the list's tail in memory (one memmove: microseconds at 100,000).
 """
 
 from __future__ import annotations
@@ -19,26 +19,12 @@ from lbprovider.api.times import nanoseconds
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.addressset import AddressSet
 from lbprovider.ipam.pools import Pool, PoolSet
-from lbprovider.ipam.ranges import FAMILIES, Family, family_of, in_order, is_buggy, to_address
+from lbprovider.ipam.ranges import FAMILIES, Family, family_of, in_order, to_address
 from lbprovider.ipam.request import Request
-from lbprovider.ipam.sharing import port_keys, ports_of
+from lbprovider.ipam.shared import SharedAddresses
 
 SATURATED: Final = 2**63 - 1
 """The largest number that the API server stores (int64); an IPv6 pool may be larger."""
-
-Shape = tuple[frozenset[str], frozenset[tuple[str, int]]]
-"""Namespaces and ports of the holders of a shared address: addresses of one shape are equally good to join."""
-GroupKey = tuple[Family, str, str]
-"""Family, sharing key and backend key of a shared address."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Addresses that are equally good to join, ``numbers`` sorted."""
-
-    key: GroupKey
-    shape: Shape
-    numbers: list[int]
 
 
 @dataclass(slots=True)
@@ -56,7 +42,6 @@ class _Entry:
     spec: IPAllocationSpec
     pool: str
     cooling: tuple[int, int] | None
-    group: _Group | None
 
 
 class Ledger:
@@ -72,7 +57,7 @@ class Ledger:
         self._by_uid: dict[str, tuple[IPAddress, ...]] = {}
         self._used = {family: AddressSet(family) for family in FAMILIES}
         self._used_carefully = AddressSet("IPv4", careful=True)
-        self._groups: dict[GroupKey, dict[Shape, _Group]] = {}
+        self._shared = SharedAddresses()
         self._accounts: dict[tuple[str, Family], _Account] = {}
         self._stranded: dict[str, set[IPAddress]] = {}
         for spec in held:
@@ -89,7 +74,7 @@ class Ledger:
         self._accounts.clear()
         self._stranded.clear()
         for address, entry in self._entries.items():
-            self._entries[address] = self._account(address, entry.spec, entry.group)
+            self._entries[address] = self._account(address, entry.spec)
 
     def put(self, spec: IPAllocationSpec) -> None:
         """The IPAllocation of ``spec.address`` is now this, whatever it was before.
@@ -112,8 +97,8 @@ class Ledger:
             self._used_carefully.add(number)
         for uid in {claim.uid for claim in spec.services}:
             self._by_uid[uid] = (*self._by_uid.get(uid, ()), address)
-        group = self._grouped(number, spec, family)
-        self._entries[address] = self._account(address, spec, group)
+        self._shared.add(family, number, spec)
+        self._entries[address] = self._account(address, spec)
 
     def drop(self, address: IPAddress) -> None:
         """The IPAllocation of the address is gone; nothing happens where there was none."""
@@ -129,30 +114,12 @@ class Ledger:
             if not self._by_uid[uid]:
                 del self._by_uid[uid]
         self._unstrand(entry.spec.pool, address)
-        if entry.group is not None:
-            self._ungroup(number, entry.group)
+        self._shared.remove(family, number, entry.spec)
         account = self._accounts[entry.pool, family]
         if entry.cooling is None:
             account.assigned -= 1
         else:
             del account.cooling[bisect_left(account.cooling, entry.cooling)]
-
-    def _grouped(self, number: int, spec: IPAllocationSpec, family: Family) -> _Group | None:
-        if not spec.services or not spec.sharing_key or spec.set_aside_at:
-            return None
-        key = (family, spec.sharing_key, spec.backend_key)
-        shape = (frozenset(claim.namespace for claim in spec.services), ports_of(spec.services))
-        shapes = self._groups.setdefault(key, {})
-        group = shapes.setdefault(shape, _Group(key, shape, []))
-        insort(group.numbers, number)
-        return group
-
-    def _ungroup(self, number: int, group: _Group) -> None:
-        del group.numbers[bisect_left(group.numbers, number)]
-        if not group.numbers:
-            del self._groups[group.key][group.shape]
-            if not self._groups[group.key]:
-                del self._groups[group.key]
 
     def _unstrand(self, pool: str, address: IPAddress) -> None:
         addresses = self._stranded.get(pool, set())
@@ -160,7 +127,7 @@ class Ledger:
         if not addresses:
             self._stranded.pop(pool, None)
 
-    def _account(self, address: IPAddress, spec: IPAllocationSpec, group: _Group | None) -> _Entry:
+    def _account(self, address: IPAddress, spec: IPAllocationSpec) -> _Entry:
         pool = self._pools.covering(address)
         name = pool.name if pool else ""
         account = self._accounts.setdefault((name, family_of(address)), _Account())
@@ -172,7 +139,7 @@ class Ledger:
             insort(account.cooling, cooling)
         if spec.services and not pool:
             self._stranded.setdefault(spec.pool, set()).add(address)
-        return _Entry(spec, name, cooling, group)
+        return _Entry(spec, name, cooling)
 
     def get(self, address: IPAddress) -> IPAllocationSpec | None:
         """What the IPAllocation of the address says, None where there is none."""
@@ -236,11 +203,11 @@ class Ledger:
         """
         careful = pool.careful and family == "IPv4"
         used = self._used_carefully if careful else self._used[family]
-        joinable = self._joinable(request, pool, family)
+        joinable = self._shared.joinable(request, pool, family)
         for piece in pool.pieces.get(family, ()):
             best = used.lowest_absent(piece.first)
-            for numbers in joinable:
-                best = _lowest_from(numbers, piece.first, best, careful=careful)
+            if joinable is not None:
+                best = joinable.lowest(family, piece.first, best)
             if best <= piece.last:
                 return to_address(family, best)
         return None
@@ -249,25 +216,3 @@ class Ledger:
         """The address of the pool that has cooled down longest; None where none cools down."""
         account = self._accounts.get((pool.name, family))
         return to_address(family, account.cooling[0][1]) if account and account.cooling else None
-
-    def _joinable(self, request: Request, pool: Pool, family: Family) -> list[list[int]]:
-        """Sorted addresses that the Service may share, one list for each shape: there are far fewer shapes."""
-        if not request.sharing_key:
-            return []
-        mine = port_keys(request.ports)
-        groups = self._groups.get((family, request.sharing_key, request.backend_key), {})
-        return [
-            group.numbers
-            for (namespaces, ports), group in groups.items()
-            if mine.isdisjoint(ports) and (pool.across_namespaces or namespaces == {request.namespace})
-        ]
-
-
-def _lowest_from(numbers: list[int], first: int, below: int, *, careful: bool) -> int:
-    """The lowest of the numbers from ``first`` on and under ``below`` that the pool may give, else ``below``."""
-    for at in range(bisect_left(numbers, first), len(numbers)):
-        if numbers[at] >= below:
-            break
-        if not (careful and is_buggy("IPv4", numbers[at])):
-            return numbers[at]
-    return below
