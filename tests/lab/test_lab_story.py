@@ -1,6 +1,7 @@
 """The lab as its users run it: the story from beginning to end, and the lab that stays."""
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -110,10 +111,26 @@ def test_the_lab_that_stays_is_reached_from_the_machine_and_ends_at_ctrl_c(kept:
         visit = [command(), "lab", "enter", "client", sys.executable, "-c", asked, url]
         done = subprocess.run(visit, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert '"node": "node1"' in done.stdout, done.stderr
+    explained = eventually(lambda: _announced(kubeconfig), "both addresses are announced", within=PATIENCE)
+    assert (explained["service"], explained["reason"], explained["advice"]) == ("default/web-1", "Assigned", [])
+    assert [(each["address"], each["leader"], each["rule"]) for each in explained["addresses"]] == [
+        ("198.51.100.200", "node1", "GeneralPool"),
+        ("2001:db8:1::1000", "node1", "GeneralPool"),
+    ]
+    assert [(each["pool"], each["verdict"]) for each in explained["pools"]] == [("lab", "Chosen"), ("lab", "Chosen")]
     kept.process.send_signal(signal.SIGINT)
     assert kept.process.wait(PATIENCE) == 128 + signal.SIGINT, kept.said
     assert "Traceback" not in kept.said
     assert not kubeconfig.parent.exists()
+
+
+def _announced(kubeconfig: Path) -> dict[str, Any] | None:
+    """What `lbprovider explain` says of a Service, once each address has its leader."""
+    argv = [command(), "explain", "service", "default/web-1", "--kubeconfig", str(kubeconfig), "-o", "json"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said if all(each["leader"] for each in said["addresses"]) else None
 
 
 def _services(kubeconfig: Path) -> tuple[Service, ...]:
