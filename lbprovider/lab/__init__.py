@@ -8,8 +8,8 @@ Never anything of the speaker or the controller: they run here as the real progr
 manifests.
 
 Modules: ``sandbox``, ``preflight``, ``running`` the namespaces, whether they are allowed, and who enters them · ``lan``
-the network · ``apiserver`` a Kubernetes API · ``node``, ``webserver`` what stands behind Services · ``provider``,
-``shipped`` lbprovider itself · ``cluster`` all of it together · ``admin``, ``objects`` what the lab asks of its API ·
+the network · ``apiserver`` a Kubernetes API · ``node``, ``webserver`` what stands behind Services · ``provider``
+lbprovider itself · ``cluster`` all of it together · ``admin``, ``objects`` what the lab asks of its API ·
 ``prober``, ``capture``, ``eyes``, ``visitor`` what is seen · ``judge``, ``findings`` what that means · ``arrival``,
 ``story``, ``keep``, ``telling`` what its users see.
 """

@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from lbprovider import shipped
 from lbprovider.api import resources
 from lbprovider.api.names import object_name, segment_name
 from lbprovider.api.segment import Segment
 from lbprovider.election.segment import from_object
 from lbprovider.errors import HostError
 from lbprovider.kube.access import in_cluster
-from lbprovider.lab import node, objects, provider, shipped
+from lbprovider.lab import node, objects, provider
 from lbprovider.lab.admin import Admin
 from lbprovider.lab.apiserver import home
 from lbprovider.lab.backing import Backing

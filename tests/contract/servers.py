@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+from lbprovider import shipped
 from lbprovider.kube.access import Access, in_cluster
 from lbprovider.kube.client import Client
-from lbprovider.lab import objects, shipped
+from lbprovider.lab import objects
 from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig.api import Api, Dial, Object
 from tests.e2e.rig.waiting import eventually

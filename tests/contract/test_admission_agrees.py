@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import pytest
 
+from lbprovider import shipped
 from lbprovider.admission import OMITTED, Refusal, refusals
 from lbprovider.api.resources import ALLOCATIONS, POOLS, Resource
-from lbprovider.lab import shipped
-from lbprovider.lab.apiserver.custom.schema import Schema
-from lbprovider.lab.apiserver.custom.validation import UNCHECKED
+from lbprovider.schema import UNCHECKED, Schema
 from tests.contract.kinds import DRY, Stored, body, path
 from tests.contract.random_specs import CASES, Chance, name_for, slipped
 from tests.e2e.rig.api import Api, ApiError, Object

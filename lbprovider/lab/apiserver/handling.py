@@ -32,6 +32,7 @@ from lbprovider.lab.apiserver.tables import printing as tables
 from lbprovider.lab.apiserver.writing import bodies
 from lbprovider.lab.apiserver.writing.deleter import POLICIES, Deleter, Deletion
 from lbprovider.lab.apiserver.writing.writer import Write, Writer
+from lbprovider.schema.causes import NOT_SUPPORTED, Cause
 
 MAX_BODY: Final = 3 << 20
 """Bytes of a request's body, as a kube-apiserver takes them."""
@@ -345,7 +346,7 @@ class Handler:
         if policy not in POLICIES:
             listed = ", ".join(f'"{each}"' for each in (*POLICIES, "nil"))
             said = f'Unsupported value: "{policy}": supported values: {listed}'
-            cause = statuses.Cause("propagationPolicy", said, statuses.NOT_SUPPORTED)
+            cause = Cause("propagationPolicy", said, NOT_SUPPORTED)
             raise statuses.invalid("meta.k8s.io", "DeleteOptions", "", [cause])
         dry_run = bodies.options(call.query, "DeleteOptions").dry_run or body.get("dryRun") == ["All"]
         now = reviews.rfc3339(self._clock())

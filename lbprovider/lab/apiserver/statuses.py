@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from lbprovider.lab.apiserver.kinds import Kind
-
-INVALID: Final = "FieldValueInvalid"
-REQUIRED: Final = "FieldValueRequired"
-DUPLICATE: Final = "FieldValueDuplicate"
-NOT_SUPPORTED: Final = "FieldValueNotSupported"
-TOO_LONG: Final = "FieldValueTooLong"
-TOO_MANY: Final = "FieldValueTooMany"
-TYPE_INVALID: Final = "FieldValueTypeInvalid"
-FORBIDDEN: Final = "FieldValueForbidden"
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One thing that is wrong with an object.
-
-    Args:
-        field: its path, as ``spec.addresses[1]``.
-        message: what is wrong, without the field: ``Invalid value: "x": is no address``.
-        reason: one of the constants here.
-    """
-
-    field: str
-    message: str
-    reason: str = INVALID
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
+from lbprovider.schema.causes import Cause
 
 
 class Refusal(Exception):

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from lbprovider import shipped
 from lbprovider.api.names import segment_name
 from lbprovider.errors import HostError
 from lbprovider.ipam.ranges import buggy_within, parse
 from lbprovider.kube.client import encode
-from lbprovider.lab import objects, shipped
+from lbprovider.lab import objects
 from lbprovider.lab.lan import LAN4, LAN6
 from lbprovider.settings import MOST_ADDRESSES, MOST_NODES
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver import kinds, syntax
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.reading import selectors
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.schema import syntax
 
 INTEGER = "for 'Gt', 'Lt' operators, the value must be an integer"
 VALUE = (

@@ -3,6 +3,7 @@ import pytest
 from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.store import Object
 from lbprovider.lab.apiserver.writing import shapes
+from lbprovider.schema import TypeMismatch, read_metadata
 
 SERVICE: Object = {
     "metadata": {"name": "web", "labels": {"a": "b"}},
@@ -70,7 +71,7 @@ def test_null_is_as_good_as_nothing() -> None:
     ],
 )
 def test_a_wrong_type_is_said_as_gos_decoder_says_it(kind: kinds.Kind, given: Object, said: str) -> None:
-    with pytest.raises(shapes.TypeMismatch) as caught:
+    with pytest.raises(TypeMismatch) as caught:
         shapes.read(kind, given)
     assert str(caught.value) == said
 
@@ -89,11 +90,11 @@ def test_times_are_kept_as_the_server_writes_them(given: str, stored: str) -> No
 
 
 def test_metadata_of_custom_kinds() -> None:
-    assert shapes.read_metadata({"name": "a", "colour": 1}) == ({"name": "a"}, ("metadata.colour",))
-    with pytest.raises(shapes.TypeMismatch, match=r"Go struct field ObjectMeta\.name of type string"):
-        shapes.read_metadata({"name": 5})
-    with pytest.raises(shapes.TypeMismatch, match=r"into Go value of type v1\.ObjectMeta"):
-        shapes.read_metadata("x")
+    assert read_metadata({"name": "a", "colour": 1}) == ({"name": "a"}, ("metadata.colour",))
+    with pytest.raises(TypeMismatch, match=r"Go struct field ObjectMeta\.name of type string"):
+        read_metadata({"name": 5})
+    with pytest.raises(TypeMismatch, match=r"into Go value of type v1\.ObjectMeta"):
+        read_metadata("x")
 
 
 def test_every_kind_that_is_built_in_has_a_shape() -> None:

@@ -9,9 +9,8 @@ from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.access.authentication import ISSUER, Authenticator, User
 from lbprovider.lab.apiserver.access.authorization import Authorizer
 from lbprovider.lab.apiserver.asked import Asked
-from lbprovider.lab.apiserver.metadata import quoted
-from lbprovider.lab.apiserver.statuses import Cause
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.schema.causes import Cause, quoted
 
 TOKEN_VERSION: Final = "authentication.k8s.io/v1"  # noqa: S105  (a version, no secret)
 _SECONDS: Final = 3600

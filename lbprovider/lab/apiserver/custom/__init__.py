@@ -1,1 +1,1 @@
-"""Kinds that a CustomResourceDefinition adds: when they are served, and what their schema makes of an object."""
+"""Kinds that a CustomResourceDefinition adds: when they are served, and by what schema."""

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lbprovider.lab.apiserver import kinds
-from lbprovider.lab.apiserver.custom.schema import Schema
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.metadata import quoted, required, wrong
-from lbprovider.lab.apiserver.statuses import NOT_SUPPORTED, Cause
 from lbprovider.lab.apiserver.store import Event, Object, Store
+from lbprovider.schema import Schema
+from lbprovider.schema.causes import NOT_SUPPORTED, Cause, quoted, required, wrong
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer that a CRD has while its objects are being deleted."""

@@ -14,10 +14,10 @@ import msgspec
 
 from lbprovider.lab.apiserver import statuses
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.metadata import quoted
 from lbprovider.lab.apiserver.reading import selectors
-from lbprovider.lab.apiserver.statuses import FORBIDDEN, NOT_SUPPORTED, Cause, Refusal
+from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Key, Object, Store
+from lbprovider.schema.causes import FORBIDDEN, NOT_SUPPORTED, Cause, quoted
 
 SNAPSHOTS: Final = 64
 """Lists of which pages can still be asked for, at a time."""

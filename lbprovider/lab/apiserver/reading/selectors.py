@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import kinds, syntax
+from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.statuses import Refusal
+from lbprovider.schema import syntax
 
 _WORD: Final = re.compile(r"\s*(?P<word>==|!=|[=!(),<>]|[^=!(),<>\s]+)")
 _SYMBOLS: Final = frozenset("=!(),<>")

@@ -16,6 +16,7 @@ from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.reading.lists import Matches, bad_version, matching, number
 from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Event, Expired, Store
+from lbprovider.schema.causes import FORBIDDEN, Cause
 
 BOOKMARK_SECONDS: Final = 60.0
 """Between two bookmarks, as a kube-apiserver sends them."""
@@ -112,10 +113,10 @@ class Watch:
             raise Refusal(500, "", bad_version(given))
         initial = flag(query, "sendInitialEvents")
         if initial and query.get("resourceVersionMatch") != "NotOlderThan":
-            cause = statuses.Cause(
+            cause = Cause(
                 "resourceVersionMatch",
                 "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                statuses.FORBIDDEN,
+                FORBIDDEN,
             )
             raise statuses.invalid("meta.k8s.io", "ListOptions", "", [cause])
         if initial or given in ("", "0"):

@@ -11,8 +11,6 @@ from ipaddress import ip_address, ip_interface
 from itertools import chain
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import syntax
-from lbprovider.lab.apiserver.metadata import quoted, required, wrong
 from lbprovider.lab.apiserver.services.registry import (
     HEADLESS,
     family_of,
@@ -20,8 +18,9 @@ from lbprovider.lab.apiserver.services.registry import (
     needs_address,
     needs_health_port,
 )
-from lbprovider.lab.apiserver.statuses import DUPLICATE, FORBIDDEN, NOT_SUPPORTED, Cause
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.schema import syntax
+from lbprovider.schema.causes import DUPLICATE, FORBIDDEN, NOT_SUPPORTED, Cause, quoted, required, wrong
 
 _TYPES: Final = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PORTS: Final = range(1, 65536)

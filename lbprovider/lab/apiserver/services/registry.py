@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from lbprovider.lab.apiserver.metadata import wrong
 from lbprovider.lab.apiserver.services.allocating import NETWORKS, Allocator, NodePort, Unallocated, node_ports
-from lbprovider.lab.apiserver.statuses import Cause
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.schema.causes import Cause, wrong
 
 HEADLESS: Final = "None"
 _STICKY_SECONDS: Final = 10800

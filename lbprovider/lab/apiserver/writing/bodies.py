@@ -11,10 +11,12 @@ import yaml
 
 from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.metadata import quoted
-from lbprovider.lab.apiserver.statuses import INVALID, NOT_SUPPORTED, Cause, Refusal, bad_request, invalid, unsupported
+from lbprovider.lab.apiserver.statuses import Refusal, bad_request, invalid, unsupported
 from lbprovider.lab.apiserver.store import Object
-from lbprovider.lab.apiserver.writing import protobuf, shapes
+from lbprovider.lab.apiserver.writing import protobuf
+from lbprovider.lab.apiserver.writing import shapes as built_in
+from lbprovider.schema import shapes
+from lbprovider.schema.causes import INVALID, NOT_SUPPORTED, Cause, quoted
 
 JSON: Final = "application/json"
 YAML: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -164,7 +166,7 @@ def known(kind: Kind, served: Served, obj: Mapping[str, Any]) -> tuple[Object, t
     given = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
     head = {"kind": kind.kind, "apiVersion": kind.api_version}
     if not kind.custom:
-        read, unknown = shapes.read(kind, {"metadata": {}, **given})
+        read, unknown = built_in.read(kind, {"metadata": {}, **given})
         return {**head, **read}, unknown
     metadata, unknown = shapes.read_metadata(given.pop("metadata", None) or {})
     pruned, more = served.schema(kind).prune({**head, **given})

@@ -14,13 +14,12 @@ from lbprovider import admission
 from lbprovider.lab.apiserver import kinds
 from lbprovider.lab.apiserver.custom import registration
 from lbprovider.lab.apiserver.custom.registration import Served
-from lbprovider.lab.apiserver.custom.validation import UNCHECKED
 from lbprovider.lab.apiserver.kinds import Kind
-from lbprovider.lab.apiserver.metadata import quoted, required, wrong
 from lbprovider.lab.apiserver.services import causes as service_causes
 from lbprovider.lab.apiserver.services.registry import Registry, prepared
-from lbprovider.lab.apiserver.statuses import INVALID, NOT_SUPPORTED, Cause
 from lbprovider.lab.apiserver.store import Object
+from lbprovider.schema import UNCHECKED
+from lbprovider.schema.causes import INVALID, NOT_SUPPORTED, Cause, quoted, required, wrong
 
 Prepare = Callable[[Object, Object | None, str], Object]
 """An object with its defaults, given what it was (None for a new one) and the time (RFC 3339)."""

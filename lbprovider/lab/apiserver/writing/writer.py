@@ -13,12 +13,13 @@ from lbprovider.lab.apiserver import kinds, metadata, statuses
 from lbprovider.lab.apiserver.custom.registration import Served
 from lbprovider.lab.apiserver.kinds import Kind
 from lbprovider.lab.apiserver.services.registry import Unacceptable
-from lbprovider.lab.apiserver.statuses import Cause, Refusal
+from lbprovider.lab.apiserver.statuses import Refusal
 from lbprovider.lab.apiserver.store import Entry, Key, Object, Store
 from lbprovider.lab.apiserver.writing import bodies, patches, strategic
 from lbprovider.lab.apiserver.writing.bodies import Options
 from lbprovider.lab.apiserver.writing.deleter import Deleter
 from lbprovider.lab.apiserver.writing.rules import Rule, Rules
+from lbprovider.schema.causes import Cause, quoted
 
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -263,6 +264,6 @@ def _check_uid(kind: Kind, key: Key, entry: Entry | None, meta: Mapping[str, Any
 def _check_version(kind: Kind, entry: Entry, meta: Mapping[str, Any]) -> None:
     version = meta.get("resourceVersion")
     if version and not version.isdecimal():
-        raise Refusal(500, "", f"strconv.ParseUint: parsing {metadata.quoted(version)}: invalid syntax")
+        raise Refusal(500, "", f"strconv.ParseUint: parsing {quoted(version)}: invalid syntax")
     if version and version != str(entry.version):
         raise statuses.conflict(kind, entry.key.name, _MODIFIED)

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lbprovider.lab.apiserver import statuses
-from lbprovider.lab.apiserver.custom.structural import MISSING, Node, child, said
-from lbprovider.lab.apiserver.statuses import Cause
+from lbprovider.schema import causes as reasons
+from lbprovider.schema.causes import Cause
+from lbprovider.schema.structural import MISSING, Node, child, said
 
 UNCHECKED: Final = Cause(
     "<nil>",
@@ -25,11 +25,11 @@ UNCHECKED: Final = Cause(
 """Said behind the other causes where an object is too wrong for the CEL rules that its kind has."""
 
 _BLOCKING: Final = {
-    statuses.REQUIRED,
-    statuses.NOT_SUPPORTED,
-    statuses.TOO_LONG,
-    statuses.TOO_MANY,
-    statuses.TYPE_INVALID,
+    reasons.REQUIRED,
+    reasons.NOT_SUPPORTED,
+    reasons.TOO_LONG,
+    reasons.TOO_MANY,
+    reasons.TYPE_INVALID,
 }
 
 
@@ -67,12 +67,12 @@ def _wrong(value: Any, node: Node, path: str, old: Any) -> Iterator[Cause]:
     if node.enum and value not in node.enum and not (value is None and node.nullable):
         supported = ", ".join(quoted(each if isinstance(each, str) else quoted(each)) for each in node.enum)
         message = f"Unsupported value: {quoted(value)}: supported values: {supported}"
-        yield Cause(path, message, statuses.NOT_SUPPORTED)
+        yield Cause(path, message, reasons.NOT_SUPPORTED)
 
 
 def _mistyped(path: str, shown: str, wanted: str) -> Cause:
     message = f"Invalid value: {quoted(shown)}: {_in_body(path)} must be of type {wanted}: {quoted(shown)}"
-    return Cause(path, message, statuses.TYPE_INVALID)
+    return Cause(path, message, reasons.TYPE_INVALID)
 
 
 def _in_body(path: str) -> str:
@@ -86,7 +86,7 @@ def _invalid(path: str, value: Any, words: str) -> Cause:
 def _wrong_text(value: str, node: Node, path: str) -> Iterator[Cause]:
     """The first thing that is wrong. Lengths are counted in characters, though the sentence says bytes."""
     if node.max_length is not None and len(value) > node.max_length:
-        yield Cause(path, f"Too long: may not be more than {node.max_length} bytes", statuses.TOO_LONG)
+        yield Cause(path, f"Too long: may not be more than {node.max_length} bytes", reasons.TOO_LONG)
     elif len(value) < node.min_length:
         yield _invalid(path, value, f"be at least {node.min_length} chars long")
     elif node.pattern is not None and not node.pattern.search(value):
@@ -104,7 +104,7 @@ def _wrong_number(value: float, node: Node, path: str) -> Iterator[Cause]:
 
 
 def _too_many(path: str, count: int, most: int) -> Cause:
-    return Cause(path, f"Too many: {count}: must have at most {most} items", statuses.TOO_MANY)
+    return Cause(path, f"Too many: {count}: must have at most {most} items", reasons.TOO_MANY)
 
 
 def _wrong_list(value: list[Any], node: Node, path: str, old: Any) -> Iterator[Cause]:
@@ -142,7 +142,7 @@ def _wrong_object(value: Mapping[str, Any], node: Node, path: str, old: Any) -> 
             yield from _wrong(value[name], known, child(path, name), before.get(name, MISSING))
     for name in node.required:
         if name not in value:
-            yield Cause(child(path, name), "Required value", statuses.REQUIRED)
+            yield Cause(child(path, name), "Required value", reasons.REQUIRED)
 
 
 # --- list-type set and map: looked at behind everything else
@@ -177,7 +177,7 @@ def _repeated_here(value: list[Any], node: Node, path: str) -> Iterator[Cause]:
         shown = _key(each, node) if node.list_type == "map" else quoted(each)
         seen[shown] = seen.get(shown, 0) + 1
         if seen[shown] == 2:  # noqa: PLR2004 - the second
-            yield Cause(f"{path}[{at}]", f"Duplicate value: {shown}", statuses.DUPLICATE)
+            yield Cause(f"{path}[{at}]", f"Duplicate value: {shown}", reasons.DUPLICATE)
 
 
 # --- formats

@@ -1,6 +1,6 @@
 """Structural schemas of custom kinds: what is pruned, what gets a default, what is refused.
 
-Pure. The schema of a CustomResourceDefinition is read once; objects go in and out as plain JSON values and are never
+The schema of a CustomResourceDefinition is read once; objects go in and out as plain JSON values and are never
 changed. Understood are types, ``properties``, ``additionalProperties``, ``items``, ``required``, ``default``,
 ``nullable``, ``enum``, ``pattern``, the bounds of strings, numbers, lists and objects, ``format: date-time`` and the
 ``x-kubernetes-`` extensions for unknown fields, integers or strings and the types of lists. Not evaluated are
@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lbprovider.lab.apiserver.custom import validation
-from lbprovider.lab.apiserver.custom.structural import MISSING, Node, child, compiled
-from lbprovider.lab.apiserver.statuses import Cause
+from lbprovider.schema import validation
+from lbprovider.schema.causes import Cause
+from lbprovider.schema.structural import MISSING, Node, child, compiled
 
 _IDENTITY: Final = ("apiVersion", "kind", "metadata")
 """What each object has without its schema saying so; looked at elsewhere."""
@@ -57,7 +57,7 @@ class Schema:
 
         Returns:
             What a kube-apiserver would answer before it evaluates CEL rules; with
-            :data:`~lbprovider.lab.apiserver.validation.UNCHECKED` where it would not evaluate those there are.
+            ``validation.UNCHECKED`` where it would not evaluate those there are.
         """
         found = validation.causes(self.root, obj, old)
         return (*found, validation.UNCHECKED) if self.has_rules and validation.blocking(found) else found

@@ -1,4 +1,4 @@
-"""Structural schemas in the lab's API server; the sentences and results are what a kube-apiserver 1.35 answered."""
+"""Structural schemas; the sentences and results are what a kube-apiserver 1.35 answered."""
 
 import copy
 import time
@@ -10,9 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbprovider.lab.apiserver.custom import validation
-from lbprovider.lab.apiserver.custom.schema import Schema
-from lbprovider.lab.apiserver.custom.validation import UNCHECKED
+from lbprovider.schema import UNCHECKED, Schema, validation
 
 CRDS: Final = Path(__file__).parents[3] / "config" / "crd"
 PROPERTIES: Final[dict[str, Any]] = {
