@@ -5,5 +5,6 @@ decoded is never written back: writes are creations of our own kinds, compare-an
 and patches of single fields.
 
 ``names`` holds every name that users type or read (group, annotations, finalizers, labels); ``meta`` what all objects
-share; ``core`` Kubernetes' own kinds; ``pool``, ``segment`` and ``allocation`` ours.
+share; ``core`` Kubernetes' own kinds; ``managed`` who wrote a Service's fields; ``pool``, ``segment`` and
+``allocation`` ours.
 """

@@ -42,6 +42,12 @@ SPEAKER_LABEL: Final = "lbprovider.io/speaker"
 """On each speaker's Lease, with an empty value; the controller lists by it."""
 HEARTBEAT_SECRET: Final = "lbprovider-heartbeat"  # noqa: S105  (the Secret's name, not its value)
 CONTROLLER_LEASE: Final = "lbprovider-controller"
+CONTROLLER_MANAGER: Final = "lbprovider-controller"
+"""The controller's field manager, the same for all replicas and versions: the API server makes it of the User-Agent."""
+WEBHOOK: Final = "lbprovider-webhook"
+"""The Service that leads to the admission webhook, the Secret with its certificate, and its configuration."""
+WEBHOOK_ENTRY: Final = f"validate.{GROUP}"
+"""The one webhook in that configuration, as a refusal names it."""
 
 
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -62,7 +62,7 @@ async def serve(settings: ControllerSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Client(access, user_agent="lbprovider-controller") as client:
+    async with Client(access, user_agent=names.CONTROLLER_MANAGER) as client:
         try:
             async with beside(_raise(stop)):
                 await startup.check(Guarded(client, reach), settings.namespace)

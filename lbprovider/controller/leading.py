@@ -122,7 +122,7 @@ class Work:
             scope=Scope(settings.lb_class, settings.default_class),
             wall=time.time,
         )
-        self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder)
+        self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder, clock=clock)
         self._freeing = Freeing(inventory, self._allocations, self._conflicts, decisions, self.services.queue)
         self._segments = Segments(
             api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace, clock=clock

@@ -14,17 +14,19 @@ from typing import Any, Final
 import structlog
 
 from lbprovider.api.allocation import ServiceClaim
+from lbprovider.api.conditions import ServiceReason
 from lbprovider.api.core import Namespace, Service
-from lbprovider.api.meta import to_builtins
+from lbprovider.api.meta import Condition, to_builtins
 from lbprovider.api.names import IPAddress
 from lbprovider.api.resources import SERVICES
 from lbprovider.api.times import rfc3339
 from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.foreign import Foreign, ForeignWriters
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.deciding.services import CONDITION, Decisions, Outcome, condition
 from lbprovider.errors import ClusterError, Conflict, NotFound
-from lbprovider.ipam.reasons import Reason
+from lbprovider.ipam.reasons import Reason, some
 from lbprovider.kube import patches
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
@@ -44,6 +46,7 @@ class Services:
         allocations: the ledger, and who writes it.
         decisions: what each Service gets.
         recorder: writes Events.
+        clock: seconds, monotonic.
         wall: seconds since 1970, for the times that people read.
     """
 
@@ -55,6 +58,7 @@ class Services:
         decisions: Decisions,
         *,
         recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.queue: WorkQueue[str] = WorkQueue(self.reconcile)
@@ -64,6 +68,7 @@ class Services:
         self._decisions = decisions
         self._recorder = recorder
         self._wall = wall
+        self._foreign = ForeignWriters(api, clock=clock)
         # uids of Services that are gone, by key, and whether that is certain: then nobody has to ask the API server.
         self._gone: dict[str, dict[str, bool]] = {}
         inventory.services.subscribe(self._service_changed)
@@ -138,8 +143,12 @@ class Services:
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
             if self._allocations.ledger.held_by(old.metadata.uid):
                 self._gone.setdefault(change.key, {})[old.metadata.uid] = True
+            self._foreign.forget(old.metadata.uid)
             self.queue.add(change.key, Urgency.CHANGED)
         elif new is not None and self._decisions.concerns(new):
+            # Not its generation: the API server keeps none of Services (1.35).
+            if old is not None and old.spec != new.spec:
+                self._foreign.resume(new.metadata.uid)
             first = old is None and not new.status.load_balancer.ingress
             self.queue.add(change.key, Urgency.NEW if first else Urgency.CHANGED)
 
@@ -156,12 +165,13 @@ class Services:
         if outcome is None:
             return
         uid = service.metadata.uid
+        unmoved = not outcome.release and all(self._allocations.holds(address, uid) for address in outcome.addresses)
         await self._set_aside(service, outcome.aside)
         for address in outcome.addresses:
             await self._allocations.settle(address)
             if not self._allocations.holds(address, uid):
                 raise Conflict(f"{address} went to somebody else", status=409, reason="Contested")
-        await self._show(service, outcome)
+        await self._show(service, outcome, unmoved=unmoved)
         for address in outcome.release:
             await self._release(address, uid)
 
@@ -179,17 +189,29 @@ class Services:
         if failed is not None:
             raise failed
 
-    async def _show(self, service: Service, outcome: Outcome) -> None:
-        """Writes the Service's status where it differs; tells of a changed reason once."""
+    async def _show(self, service: Service, outcome: Outcome, *, unmoved: bool) -> None:
+        """Writes the Service's status where it differs; tells of a changed reason, and of what was put right, once."""
         latest = self._inventory.services.objects.get(service.key)
         if latest is None or latest.metadata.uid != service.metadata.uid:
             return  # its deletion is on its way to us, and lets everything go
+        left, foreign = self._foreign.left_to(latest, outcome.shown), None
+        if left is None and unmoved and self._changed_by_others(latest, outcome):
+            foreign = await self._foreign.found(latest, outcome.shown)
+            left = None if foreign is None else self._foreign.leave(latest, foreign)
+        if left is not None:
+            await self._leave(latest, left)
+            return
         before, now = condition(latest), outcome.condition
         body = patches.service_status(latest, outcome.shown, now, rfc3339(self._wall()))
         if body is None or not await self._patch(latest, body):
             return
         shown = [str(address) for address in outcome.shown]
         log.info("status written", service=service.key, addresses=shown, reason=now.reason)
+        if foreign is not None:
+            self._corrected(latest, foreign, shown)
+        elif unmoved and before is None and shown:
+            # After a crash, or after somebody who wipes the whole status: the next time will tell.
+            self._foreign.corrected(latest.metadata.uid)
         if before is not None and before.reason == now.reason:
             return
         if now.reason != Reason.ASSIGNED:
@@ -198,9 +220,32 @@ class Services:
             # Not for a Service that got what it wanted at once: its EXTERNAL-IP says that, and it costs a write.
             self._recorder.event(SERVICES, latest, "Normal", now.reason, now.message)
 
+    def _changed_by_others(self, service: Service, outcome: Outcome) -> bool:
+        """Whether the status of a Service that holds what it held may have been ours, and differs now.
+
+        One that shows nothing at all, without our condition, has probably never been written to.
+        """
+        seen = condition(service) is not None or (outcome.addresses and service.status.load_balancer.ingress)
+        return bool(seen or self._foreign.known(service.metadata.uid)) and not patches.shows(service, outcome.shown)
+
+    def _corrected(self, service: Service, foreign: Foreign, shown: list[str]) -> None:
+        self._foreign.corrected(service.metadata.uid)
+        said = f"{foreign.writer} changed status.loadBalancer to {foreign.value}; it is {some(shown) or 'empty'} again."
+        log.warning(said, service=service.key, reason=ServiceReason.STATUS_CORRECTED)
+        self._recorder.event(SERVICES, service, "Warning", ServiceReason.STATUS_CORRECTED, said)
+
+    async def _leave(self, service: Service, said: Condition) -> None:
+        """Says once that the status is left to another writer, who may take even that away."""
+        body, uid = patches.condition_only(service, said, rfc3339(self._wall())), service.metadata.uid
+        if body is not None and not self._foreign.said(uid) and await self._patch(service, body):
+            self._foreign.say(uid)
+            log.warning(said.message, service=service.key, reason=said.reason)
+            self._recorder.event(SERVICES, service, "Warning", said.reason, said.message)
+
     async def _let_go(self, service: Service) -> None:
         """A Service that was ours and isn't any more: takes from its status what is ours, then frees it."""
         self._decisions.waiting.pop(service.key, None)
+        self._foreign.forget(service.metadata.uid)
         held = self._allocations.ledger.held_by(service.metadata.uid)
         body = _withdrawn(service, held)
         if body is not None and await self._patch(service, body):

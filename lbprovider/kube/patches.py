@@ -32,15 +32,26 @@ def service_status(
         now: RFC 3339, UTC, whole seconds.
     """
     body: dict[str, Any] = {}
-    wanted = tuple(LoadBalancerIngress(ip=str(address), ip_mode=VIP) for address in addresses)
-    if wanted != tuple(map(_as_stored, service.status.load_balancer.ingress)):
+    if not shows(service, addresses):
         # ingress is atomic: it is replaced as a whole, and null takes it away.
-        body["loadBalancer"] = {"ingress": [to_builtins(entry) for entry in wanted] or None}
-    if condition is not None:
-        new = with_condition(service.status.conditions, condition, now)
-        if new != service.status.conditions:
-            body["conditions"] = [_written(one) for one in new if one.type == condition.type]
+        body["loadBalancer"] = {"ingress": [to_builtins(entry) for entry in _ingress(addresses)] or None}
+    if condition is not None and (said := condition_only(service, condition, now)) is not None:
+        body |= said["status"]
     return {"metadata": {"uid": service.metadata.uid}, "status": body} if body else None
+
+
+def shows(service: Service, addresses: Sequence[IPAddress]) -> bool:
+    """Whether the Service's status has these addresses, in this order, and nothing else."""
+    return _ingress(addresses) == tuple(map(_as_stored, service.status.load_balancer.ingress))
+
+
+def condition_only(service: Service, condition: Condition, now: str) -> Mapping[str, Any] | None:
+    """The same as ``service_status``, whatever the addresses are: they are left as they are."""
+    new = with_condition(service.status.conditions, condition, now)
+    if new == service.status.conditions:
+        return None
+    written = [_written(one) for one in new if one.type == condition.type]
+    return {"metadata": {"uid": service.metadata.uid}, "status": {"conditions": written}}
 
 
 def status(obj: Object, new: Struct) -> Mapping[str, Any] | None:
@@ -56,6 +67,10 @@ def status(obj: Object, new: Struct) -> Mapping[str, Any] | None:
         return None
     body = {field.encode_name: _field(getattr(new, field.name)) for field in msgspec.structs.fields(new)}
     return {"metadata": {"resourceVersion": obj.metadata.resource_version}, "status": body}
+
+
+def _ingress(addresses: Sequence[IPAddress]) -> tuple[LoadBalancerIngress, ...]:
+    return tuple(LoadBalancerIngress(ip=str(address), ip_mode=VIP) for address in addresses)
 
 
 def _as_stored(entry: LoadBalancerIngress) -> LoadBalancerIngress:

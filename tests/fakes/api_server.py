@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lbprovider.api.core import LoadBalancerStatus, Service
+from lbprovider.api.core import LoadBalancerStatus, Service, ServiceStatus
+from lbprovider.api.managed import ManagedFields, ManagedMeta, ManagedService
 from lbprovider.api.meta import Object, to_builtins
-from lbprovider.api.resources import Resource
+from lbprovider.api.resources import SERVICES, Resource
 from lbprovider.errors import ClusterError, Conflict, Gone, NotFound, Unreachable
 from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, WatchEvent
 
@@ -46,10 +47,12 @@ class FakeApi:
     Args:
         fault: an error for this call, or None.
         latency: seconds each request takes before it is looked at (use a virtual-time loop).
+        manager: the field manager of whoever makes requests; ``write`` is for others.
     """
 
     fault: Callable[[Call], ClusterError | None] = lambda _call: None
     latency: float = 0.0
+    manager: str = "lbprovider-controller"
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -60,15 +63,18 @@ class FakeApi:
         self._history: list[_Entry] = []
         self._watchers: set[asyncio.Event] = set()
         self._cut = 0
+        self._managers: dict[Key, dict[str, str]] = defaultdict(dict)
 
     # What other clients do, and what goes wrong.
 
-    def write(self, resource: Resource[T], obj: T) -> T:
+    def write(self, resource: Resource[T], obj: T, *, manager: str = "kubectl-edit") -> T:
         """Creates or replaces an object whole, status too, whatever its resourceVersion."""
-        return self._store(resource, obj)
+        return self._store(resource, obj, manager)
 
     def remove(self, resource: Resource[Any], name: str, namespace: str = "") -> None:
         obj = self._objects[resource.plural].pop((namespace, name))
+        if resource is SERVICES:
+            self._managers.pop((namespace, name), None)
         self._remember(resource, obj, None)
 
     def objects(self, resource: Resource[T]) -> dict[str, T]:
@@ -88,6 +94,8 @@ class FakeApi:
 
     async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
         await self._asked(Call("get", resource.plural, name, namespace))
+        if resource.type is ManagedService:
+            return _typed(resource, self._managed(namespace, name))
         return self._current(resource, namespace, name)
 
     async def list(
@@ -191,7 +199,34 @@ class FakeApi:
         except KeyError:
             raise NotFound(f'{resource} "{name}" not found', status=404, reason="NotFound") from None
 
-    def _store(self, resource: Resource[T], obj: T) -> T:
+    def _managed(self, namespace: str, name: str) -> ManagedService:
+        """As ``managedFields`` are: a part of the status is theirs who changed it last, while it is there."""
+        service = self._current(SERVICES, namespace, name)
+        parts: dict[str, dict[str, Any]] = defaultdict(dict)
+        for part, manager in self._managers[namespace, name].items():
+            parts[manager] |= {part: {"f:ingress": {}}} if part == "f:loadBalancer" else {part: {}}
+        fields = tuple(
+            ManagedFields(manager=manager, subresource="status", time=NOW, fields_v1={"f:status": owned})
+            for manager, owned in parts.items()
+        )
+        meta = ManagedMeta(**msgspec.structs.asdict(service.metadata), managed_fields=fields)
+        return ManagedService(metadata=meta, spec=service.spec, status=service.status)
+
+    def _manage(self, key: Key, old: Object | None, new: Object, manager: str) -> None:
+        if not isinstance(new, Service):
+            return
+        before, now = old.status if isinstance(old, Service) else ServiceStatus(), new.status
+        managers = self._managers[key]
+        for part, was, has in (
+            ("f:loadBalancer", before.load_balancer.ingress, now.load_balancer.ingress),
+            ("f:conditions", before.conditions, now.conditions),
+        ):
+            if not has:
+                managers.pop(part, None)
+            elif was != has:
+                managers[part] = manager
+
+    def _store(self, resource: Resource[T], obj: T, manager: str = "") -> T:
         key = (obj.metadata.namespace, obj.metadata.name)
         old = self._objects[resource.plural].get(key)
         if isinstance(obj, Service):
@@ -217,6 +252,7 @@ class FakeApi:
                 return obj
         obj = _with_metadata(obj, resource_version=str(self._version + 1))
         self._objects[resource.plural][key] = obj
+        self._manage(key, old, obj, manager or self.manager)
         self._remember(resource, old, obj)
         return obj
 

@@ -118,12 +118,12 @@ class World:
         old = self.stored(name)
         return self.api.write(SERVICES, msgspec.structs.replace(old, spec=msgspec.structs.replace(old.spec, **spec)))
 
-    def show(self, name: str, *addresses: str) -> None:
+    def show(self, name: str, *addresses: str, manager: str = "kubectl-edit") -> None:
         """Somebody else writes the addresses of a Service's status."""
         old = self.stored(name)
         shown = LoadBalancerStatus(ingress=tuple(LoadBalancerIngress(ip=each, ip_mode="VIP") for each in addresses))
         status = msgspec.structs.replace(old.status, load_balancer=shown)
-        self.api.write(SERVICES, msgspec.structs.replace(old, status=status))
+        self.api.write(SERVICES, msgspec.structs.replace(old, status=status), manager=manager)
 
     def delete(self, name: str = "web") -> None:
         self.api.remove(SERVICES, name, "default")

@@ -131,18 +131,3 @@ def test_an_allocation_deleted_by_hand_is_made_again() -> None:
             assert world.ingress() == ["192.0.2.10"]
 
     run(story)
-
-
-def test_a_status_edited_by_hand_is_corrected() -> None:
-    async def story(world: World) -> None:
-        world.pool("192.0.2.10")
-        async with world.controller():
-            world.service()
-            await settle()
-            world.show("web", "192.0.2.99")
-            await settle()
-            assert world.ingress() == ["192.0.2.10"]
-            assert world.held() == {"192.0.2.10": ["web"]}
-            assert [one for one in world.events() if one.involved_object.kind == "Service"] == []  # the same reason
-
-    run(story)
