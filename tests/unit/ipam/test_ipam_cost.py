@@ -68,10 +68,10 @@ HOLDINGS: dict[str, Callable[[str, int], IPAllocationSpec]] = {
 
 
 def filled(held: int, holding: str) -> Ledger:
-    """Addresses held in one run from the bottom up, one in ten IPv6."""
+    """Addresses held in one run from the bottom up, of each family."""
     ledger = Ledger(PoolSet.of([POOL]))
     for number in range(held):
-        address = ip_address("2001:db8::") + number // 10 if number % 10 == 0 else ip_address("10.0.0.0") + number
+        address = ip_address("10.0.0.0" if number % 2 else "2001:db8::") + number // 2
         ledger.put(HOLDINGS[holding](str(address), number))
     return ledger
 
