@@ -62,13 +62,20 @@ class ControllerSettings:
     """Whether Services without a class are ours too."""
     http_port: int = 7473
     """TCP port of /healthz, /readyz and /metrics; 0 takes any free one."""
+    webhook: bool = True
+    """Whether edits of pools and advertisements are checked before they are stored, where that is installed."""
+    webhook_port: int = 9443
+    """TCP port on which the API server asks for that; 0 takes any free one."""
 
     def __post_init__(self) -> None:
+        if self.webhook and 0 < self.webhook_port == self.http_port:
+            raise UsageError(f"--webhook-port and --http-port are both {self.http_port}: give each one of its own")
         if "/" not in self.lb_class:
             raise UsageError(
                 f"--lb-class {self.lb_class!r}: a load-balancer class has a prefix, as {names.DEFAULT_CLASS}"
             )
         _check_port("--http-port", self.http_port, lowest=0)
+        _check_port("--webhook-port", self.webhook_port, lowest=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

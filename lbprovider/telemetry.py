@@ -80,6 +80,15 @@ LOOP_LAG: Final = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1),
 )  # fmt: skip
 
+REVIEWS: Final = Counter(
+    "lbprovider_webhook_reviews", "Edits of pools and advertisements that the webhook was asked about",
+    ["resource", "verdict"], registry=REGISTRY,
+)  # fmt: skip
+CERTIFICATE: Final = Gauge(
+    "lbprovider_webhook_certificate_expiry_timestamp_seconds",
+    "When the certificate that the webhook shows ends, in seconds since 1970; 0: it shows none", registry=REGISTRY,
+)  # fmt: skip
+
 BUILD: Final = Gauge("lbprovider_build_info", "The version, as a label; always 1", ["version"], registry=REGISTRY)
 BUILD.labels(version=__version__).set(1)
 

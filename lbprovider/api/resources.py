@@ -11,6 +11,7 @@ from lbprovider.api.meta import Object
 from lbprovider.api.names import API_VERSION
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.segment import Segment
+from lbprovider.api.webhook import ValidatingWebhookConfiguration
 
 T = TypeVar("T", bound=Object)
 
@@ -58,6 +59,13 @@ EVENTS: Final = Resource("v1", "Event", "events", namespaced=True, type=Event)
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases", namespaced=True, type=Lease)
 ENDPOINT_SLICES: Final = Resource(
     "discovery.k8s.io/v1", "EndpointSlice", "endpointslices", namespaced=True, type=EndpointSlice
+)
+WEBHOOKS: Final = Resource(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    namespaced=False,
+    type=ValidatingWebhookConfiguration,
 )
 POOLS: Final = Resource(API_VERSION, "IPAddressPool", "ipaddresspools", namespaced=True, type=IPAddressPool)
 ADVERTISEMENTS: Final = Resource(

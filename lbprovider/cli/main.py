@@ -75,6 +75,10 @@ def controller(
     lb_class: Annotated[str, typer.Option(help="The spec.loadBalancerClass that is ours.")] = names.DEFAULT_CLASS,
     default_class: Annotated[bool, typer.Option(help="Whether Services without a class are ours too.")] = True,
     http_port: HttpPort = 7473,
+    webhook: Annotated[
+        bool, typer.Option(help="Whether edits of pools are checked before they are stored, where that is installed.")
+    ] = True,
+    webhook_port: Annotated[int, typer.Option(help="TCP port of the admission webhook; 0 takes any free one.")] = 9443,
     log_level: Level = LogLevel.INFO,
 ) -> None:
     """Give Services of type LoadBalancer their addresses (run by the Deployment)."""
@@ -85,6 +89,8 @@ def controller(
         lb_class=lb_class,
         default_class=default_class,
         http_port=http_port,
+        webhook=webhook,
+        webhook_port=webhook_port,
     )
     from lbprovider.controller.app import serve  # noqa: PLC0415  (see the package docstring)
 

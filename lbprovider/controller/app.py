@@ -17,6 +17,7 @@ from lbprovider.controller.inventory import Inventory
 from lbprovider.controller.leading import lead
 from lbprovider.controller.tasks import beside
 from lbprovider.controller.watching import Watches
+from lbprovider.controller.webhook import app as webhook
 from lbprovider.errors import LeaseLost
 from lbprovider.kube.access import Access, from_kubeconfig, in_cluster
 from lbprovider.kube.client import Client
@@ -65,7 +66,7 @@ async def serve(settings: ControllerSettings) -> None:
     async with Client(access, user_agent=names.CONTROLLER_MANAGER) as client:
         try:
             async with beside(_raise(stop)):
-                await startup.check(Guarded(client, reach), settings.namespace)
+                await startup.check(Guarded(client, reach), settings.namespace, webhook=settings.webhook)
                 port = await health.start()
                 log.info("started", identity=settings.identity, namespace=settings.namespace, http_port=port)
                 # One for all terms: what this very process held, and nobody took meanwhile, needs not run out first.
@@ -75,12 +76,18 @@ async def serve(settings: ControllerSettings) -> None:
                     name=names.CONTROLLER_LEASE,
                     identity=settings.identity,
                 )
-                while True:
-                    await _term(lease, access, client, reach, readiness, settings=settings)
+                async with beside(*_webhook(Guarded(client, reach), settings)):
+                    while True:
+                        await _term(lease, access, client, reach, readiness, settings=settings)
         except _Stop:
             log.info("stopped")
         finally:
             await health.stop()
+
+
+def _webhook(api: Guarded, settings: ControllerSettings) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Of every replica, whether it leads or not."""
+    return (webhook.serve(api, settings.namespace, settings.webhook_port),) if settings.webhook else ()
 
 
 async def _term(

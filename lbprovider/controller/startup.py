@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -22,6 +23,7 @@ from lbprovider.api.resources import (
     SECRETS,
     SEGMENTS,
     SERVICES,
+    WEBHOOKS,
     Resource,
 )
 from lbprovider.errors import Conflict, Forbidden, InvalidObject, KindMissing, NotFound, Overloaded, Unreachable
@@ -101,9 +103,20 @@ _NEEDED: Final[tuple[tuple[Resource[Any], str, str, str], ...]] = (
 )
 """What the controller does: kind, subresource, verbs, and where (everywhere, in its own namespace, one name there)."""
 
+_NEEDED_BY_THE_WEBHOOK: Final[tuple[tuple[Resource[Any], str, str, str], ...]] = (
+    (SECRETS, "", "get list watch patch", names.WEBHOOK),
+    (WEBHOOKS, "", "get list watch patch", names.WEBHOOK),
+)
+"""What it does besides for its admission webhook."""
 
-async def check(api: Api, namespace: str) -> None:
+
+async def check(api: Api, namespace: str, *, webhook: bool) -> None:
     """Whether the API server has our kinds, and lets us do what we must.
+
+    Args:
+        api: the API server.
+        namespace: the controller's own.
+        webhook: whether there is one.
 
     Raises:
         ClusterError: it doesn't answer for 20 s, lacks a CRD, or refuses us; one sentence.
@@ -112,7 +125,7 @@ async def check(api: Api, namespace: str) -> None:
     began = loop.time()
     while True:
         try:
-            await _check(api, namespace)
+            await _check(api, namespace, (*_NEEDED, *(_NEEDED_BY_THE_WEBHOOK if webhook else ())))
         except (Unreachable, Overloaded, Forbidden) as error:
             patience = RBAC_PATIENCE if isinstance(error, Forbidden) else PATIENCE
             if loop.time() + RETRY > began + patience:
@@ -157,7 +170,7 @@ async def _ensure_heartbeat_key(api: Api, namespace: str) -> None:
         log.warning("the heartbeat key can't be used", error=str(error))
 
 
-async def _check(api: Api, namespace: str) -> None:
+async def _check(api: Api, namespace: str, rights: Sequence[tuple[Resource[Any], str, str, str]]) -> None:
     ours: tuple[Resource[Any], ...] = (POOLS, ADVERTISEMENTS, SEGMENTS, ALLOCATIONS)
     for resource in ours:
         try:
@@ -172,10 +185,10 @@ async def _check(api: Api, namespace: str) -> None:
             resource=resource.plural,
             verb=verb,
             subresource=subresource,
-            namespace=namespace if where else "",
+            namespace=namespace if where and resource.namespaced else "",
             name="" if where == "own" else where,
         )
-        for resource, subresource, verbs, where in _NEEDED
+        for resource, subresource, verbs, where in rights
         for verb in verbs.split()
     ]
     answers = await asyncio.gather(*(_may(api, one) for one in needed))

@@ -49,7 +49,10 @@ class ControlPlane(Protocol):
 
 
 def start_controller(plane: ControlPlane, name: str = "controller-1", arguments: Sequence[str] = ()) -> Process:
-    """Start a controller beside the API server."""
+    """Start a controller beside the API server; without its webhook, unless ``arguments`` say ``--webhook``.
+
+    Several may run there, and one port is enough for one of them; the lab's API server asks no webhooks.
+    """
     kubeconfig = write_kubeconfig(
         plane.lan.directory / f"{name}.kubeconfig",
         server=f"https://{CONTROL}:{API_PORT}",
@@ -57,7 +60,8 @@ def start_controller(plane: ControlPlane, name: str = "controller-1", arguments:
         user=name,
         token=plane.token_of(CONTROLLER),
     )
-    argv = [command(), "controller", "--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE, *arguments]
+    argv = [command(), "controller", "--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE]
+    argv += ["--no-webhook", *arguments]
     return plane.lan.spawn(name, plane.lan.control, argv, env=_environment(name), capabilities=())
 
 

@@ -157,6 +157,8 @@ MUST_NOT: Final[Sequence[tuple[str, str, str, str]]] = [
     (CONTROLLER, "get", "secrets", NAMESPACE),
     (CONTROLLER, "list", "secrets", NAMESPACE),
     (CONTROLLER, "create", "secrets", "kube-system"),
+    (CONTROLLER, "create", "validatingwebhookconfigurations.admissionregistration.k8s.io", ""),
+    (CONTROLLER, "patch", "validatingwebhookconfigurations.admissionregistration.k8s.io", ""),
     (CONTROLLER, "update", "nodes", ""),
     (CONTROLLER, "patch", "nodes/status", ""),
     (CONTROLLER, "update", "services", "web"),

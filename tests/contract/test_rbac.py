@@ -55,12 +55,16 @@ def granted(accounts: dict[str, Api], wish: Wish) -> bool:
     return allowed
 
 
+ADMISSION = "admissionregistration.k8s.io"
 MAY = [
     Wish(CONTROLLER, "patch", "/services/status", "web", "shop"),
     Wish(CONTROLLER, "create", "lbprovider.io/ipallocations/"),
     Wish(CONTROLLER, "patch", "lbprovider.io/ipallocations/status", "192.0.2.10"),
     Wish(CONTROLLER, "list", "lbprovider.io/ipaddresspools/", namespace=NAMESPACE),
     Wish(CONTROLLER, "get", "/secrets/", "lbprovider-heartbeat", NAMESPACE),
+    Wish(CONTROLLER, "watch", "/secrets/", "lbprovider-webhook", NAMESPACE),
+    Wish(CONTROLLER, "patch", "/secrets/", "lbprovider-webhook", NAMESPACE),
+    Wish(CONTROLLER, "patch", f"{ADMISSION}/validatingwebhookconfigurations/", "lbprovider-webhook"),
     Wish(SPEAKER, "list", "lbprovider.io/ipallocations/"),
     Wish(SPEAKER, "patch", "lbprovider.io/ipallocations/status", "192.0.2.10"),
     Wish(SPEAKER, "create", "/events/", namespace="shop"),
@@ -77,6 +81,11 @@ MAY_NOT = [
     Wish(CONTROLLER, "list", "lbprovider.io/ipaddresspools/"),
     Wish(CONTROLLER, "get", "/secrets/", "another", NAMESPACE),
     Wish(CONTROLLER, "list", "/secrets/", namespace=NAMESPACE),
+    Wish(CONTROLLER, "patch", "/secrets/", "lbprovider-heartbeat", NAMESPACE),
+    Wish(CONTROLLER, "patch", f"{ADMISSION}/validatingwebhookconfigurations/", "another"),
+    Wish(CONTROLLER, "list", f"{ADMISSION}/validatingwebhookconfigurations/"),
+    Wish(CONTROLLER, "delete", f"{ADMISSION}/validatingwebhookconfigurations/", "lbprovider-webhook"),
+    Wish(SPEAKER, "get", "/secrets/", "lbprovider-webhook", NAMESPACE),
     Wish(CONTROLLER, "update", "coordination.k8s.io/leases/", "n1", NAMESPACE),
     Wish(SPEAKER, "create", "lbprovider.io/ipallocations/"),
     Wish(SPEAKER, "patch", "lbprovider.io/ipallocations/", "192.0.2.10"),

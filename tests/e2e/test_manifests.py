@@ -82,7 +82,10 @@ def test_one_line_of_a_kustomization_says_which_image_both_run(applied: Cluster,
 
 def found(cluster: Cluster) -> set[tuple[str, str]]:
     """What bears our label."""
-    kinds = "namespaces,crds,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings,deployments,daemonsets"
+    kinds = (
+        "namespaces,crds,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings,deployments,daemonsets,"
+        "services,validatingwebhookconfigurations"
+    )
     argv = ("get", kinds, "--all-namespaces", "--selector=app.kubernetes.io/part-of=lbprovider", "--output=json")
     return {(each["kind"], each["metadata"]["name"]) for each in json.loads(cluster.kubectl(*argv))["items"]}
 

@@ -10,15 +10,19 @@ from typer.main import get_command
 
 from lbprovider import __version__
 from lbprovider.api import names
+from lbprovider.api.resources import ADVERTISEMENTS, POOLS
 from lbprovider.cli.main import app
 from lbprovider.controller import startup
+from lbprovider.controller.webhook import judging, keeping, serving
 from lbprovider.settings import ControllerSettings, SpeakerSettings
 from lbprovider.speaker import leaving
 from tests.e2e.rig.rights import ANY, Manifest, Right, granted
 
 ROOT: Final = Path(__file__).parents[3]
 NAMESPACE: Final = "lbprovider-system"
-OWN_GROUPS: Final = {"lbprovider.io", "", "coordination.k8s.io", "discovery.k8s.io"}
+OWN_GROUPS: Final = {
+    "lbprovider.io", "", "coordination.k8s.io", "discovery.k8s.io", "admissionregistration.k8s.io",
+}  # fmt: skip
 
 
 def load(folder: Path) -> list[Manifest]:
@@ -75,7 +79,9 @@ def env(workload: Manifest) -> dict[str, str]:
 def test_everything_has_its_place_and_nothing_is_there_twice(installed: list[Manifest]) -> None:
     seen = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in installed]
     assert len(seen) == len(set(seen))
-    cluster_wide = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    cluster_wide = {
+        "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "ValidatingWebhookConfiguration",
+    }  # fmt: skip
     for kind, namespace, name in seen:
         assert namespace == (None if kind in cluster_wide else NAMESPACE), name
 
@@ -258,6 +264,54 @@ def test_speakers_are_replaced_one_at_a_time_and_have_the_time_to_hand_over(spea
     assert speaker["spec"]["minReadySeconds"] >= 1
 
 
+@pytest.fixture
+def webhook(installed: list[Manifest]) -> Manifest:
+    (found,) = one(installed, "ValidatingWebhookConfiguration", names.WEBHOOK)["webhooks"]
+    return dict(found)
+
+
+def test_the_webhook_is_never_in_the_way(webhook: Manifest) -> None:
+    assert webhook["failurePolicy"] == "Ignore"
+    assert judging.DEADLINE + 1 <= webhook["timeoutSeconds"] <= 3
+    assert webhook["sideEffects"] == "None"  # so edits that are only tried (--dry-run=server) are checked too
+    assert "caBundle" not in webhook["clientConfig"]  # which would be nobody's certificate
+
+
+def test_the_webhook_is_asked_about_edits_of_what_counts_and_nothing_else(webhook: Manifest) -> None:
+    assert webhook["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+    asked = {
+        (group, version, resource, operation)
+        for rule in webhook["rules"]
+        for group in rule["apiGroups"]
+        for version in rule["apiVersions"]
+        for resource in rule["resources"]
+        for operation in rule["operations"]
+    }
+    pools, advertisements = POOLS.plural, ADVERTISEMENTS.plural
+    of_pools = {(names.GROUP, names.VERSION, pools, each) for each in ("CREATE", "UPDATE", "DELETE")}
+    assert asked == of_pools | {(names.GROUP, names.VERSION, advertisements, each) for each in ("CREATE", "UPDATE")}
+    assert webhook["matchPolicy"] == "Equivalent"
+
+
+def test_the_webhooks_service_leads_to_what_the_controller_serves(
+    installed: list[Manifest], controller: Manifest, webhook: Manifest
+) -> None:
+    asked = webhook["clientConfig"]["service"]
+    service = one(installed, "Service", asked["name"])
+    assert service["metadata"]["namespace"] == asked["namespace"]
+    assert f"{asked['name']}.{asked['namespace']}.svc" == keeping.hosts(NAMESPACE)[0]
+    assert asked["path"] == serving.PATH
+    (port,) = service["spec"]["ports"]
+    ports = {each["name"]: each["containerPort"] for each in container(controller)["ports"]}
+    assert (port["port"], ports[port["targetPort"]]) == (
+        asked["port"],
+        ControllerSettings(namespace="n", identity="i").webhook_port,
+    )
+    assert service["spec"]["selector"] == controller["spec"]["selector"]["matchLabels"]
+    assert webhook["name"] == names.WEBHOOK_ENTRY
+    assert webhook["admissionReviewVersions"] == [serving.VERSION.rpartition("/")[2]]
+
+
 def test_each_runs_as_its_own_service_account(controller: Manifest, speaker: Manifest) -> None:
     assert pod(controller)["serviceAccountName"] == "lbprovider-controller"
     assert pod(speaker)["serviceAccountName"] == "lbprovider-speaker"
@@ -281,10 +335,10 @@ BESIDES: Final = {
 
 def asked_at_start() -> set[Right]:
     found: set[Right] = set()
-    for resource, subresource, verbs, where in startup._NEEDED:
+    for resource, subresource, verbs, where in (*startup._NEEDED, *startup._NEEDED_BY_THE_WEBHOOK):
         group = resource.api_version.rpartition("/")[0]
         plural = f"{resource.plural}.{group}".rstrip(".")
-        scope = NAMESPACE if where else ANY
+        scope = NAMESPACE if where and resource.namespaced else ANY
         name = ANY if where in ("", "own") else where
         found |= {Right(CONTROLLER, verb, f"{plural}/{subresource}".rstrip("/"), scope, name) for verb in verbs.split()}
     return found
@@ -294,6 +348,16 @@ def test_the_controller_is_granted_what_it_asks_for_at_its_start_and_hardly_more
     allowed = granted(installed, CONTROLLER)
     assert asked_at_start() <= allowed
     assert allowed - asked_at_start() <= BESIDES
+
+
+def test_of_all_webhooks_the_controller_may_touch_its_own(installed: list[Manifest]) -> None:
+    rights = {
+        each for each in granted(installed, CONTROLLER) | granted(installed, SPEAKER) if "webhook" in each.resource
+    }
+    resource = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+    assert rights == {
+        Right(CONTROLLER, verb, resource, ANY, names.WEBHOOK) for verb in ["get", "list", "watch", "patch"]
+    }
 
 
 def test_no_rule_is_a_wildcard(installed: list[Manifest]) -> None:
@@ -330,6 +394,9 @@ def test_nobody_writes_a_service_but_its_status(installed: list[Manifest]) -> No
     assert {each.verb for each in rights if each.resource == "services/status"} == {"patch"}
 
 
+SECRETS: Final = {CONTROLLER: {names.HEARTBEAT_SECRET, names.WEBHOOK}, SPEAKER: {names.HEARTBEAT_SECRET}}
+
+
 @pytest.mark.parametrize("account", [CONTROLLER, SPEAKER])
 def test_secrets_leases_pools_and_advertisements_stay_in_the_own_namespace(
     installed: list[Manifest], account: str
@@ -339,7 +406,7 @@ def test_secrets_leases_pools_and_advertisements_stay_in_the_own_namespace(
         if home.fullmatch(each.resource):
             assert each.scope == NAMESPACE, each
         if each.resource == "secrets" and each.verb != "create":  # at creation RBAC knows no name
-            assert each.name == names.HEARTBEAT_SECRET
+            assert each.name in SECRETS[account]
         if account == CONTROLLER and each.resource.startswith("leases") and each.verb in ("get", "update"):
             assert each.name == names.CONTROLLER_LEASE
 

@@ -227,7 +227,7 @@ def test_all_missing_permissions_are_one_sentence() -> None:
 
     async def story(_: World) -> None:
         with pytest.raises(ClusterError) as refused:
-            await startup.check(Strict(), SYSTEM)
+            await startup.check(Strict(), SYSTEM, webhook=True)
         said = str(refused.value)
         assert said.startswith("may not watch services, patch services/status, watch namespaces, watch nodes,")
         assert "patch ipaddresspools.lbprovider.io/status" in said
