@@ -79,19 +79,24 @@ class ForeignWriters:
             wanted: what it should show.
         """
         uid, said = service.metadata.uid, condition(service)
-        foreign = said is not None and said.reason == ServiceReason.FOREIGN_CONTROLLER
-        if not foreign:
+        if said is None or said.reason != ServiceReason.FOREIGN_CONTROLLER:
             self._resumed.discard(uid)
+            said = None
         if patches.shows(service, wanted):
-            if foreign or uid in self._left:
+            if said is not None or uid in self._left:
                 self.resume(uid)
-        elif foreign and uid not in self._left and uid not in self._resumed:
+        elif said is not None and uid not in self._left and uid not in self._resumed:
             self._left[uid] = said
             self._said.add(uid)
         return self._left.get(uid)
 
-    async def found(self, service: Service, wanted: Sequence[IPAddress]) -> Foreign | None:
+    async def found(self, service: Service, wanted: Sequence[IPAddress], *, same: bool) -> Foreign | None:
         """Who changed the status; None where it was nobody but us, or where it is as it should be after all.
+
+        Args:
+            service: as last seen.
+            wanted: what it should show.
+            same: our condition says already what it should: an API server that keeps no managed fields tells no more.
 
         Raises:
             ClusterError: the API server doesn't say.
@@ -103,10 +108,12 @@ class ForeignWriters:
             return None  # its deletion is on its way to us
         except (Forbidden, InvalidObject) as error:
             log.warning("nobody knows who wrote a status", service=service.key, error=str(error))
-            return Foreign("somebody", _value(service))
+            return Foreign("Somebody", _value(service))
         managers = load_balancer_managers(managed)
         if managed.metadata.uid != meta.uid or patches.shows(managed, wanted) or CONTROLLER_MANAGER in managers:
             return None
+        if not managed.metadata.managed_fields:
+            return Foreign("Somebody", _value(managed)) if same else None
         return Foreign(_named(managed, managers), _value(managed))
 
     def corrected(self, uid: str) -> None:

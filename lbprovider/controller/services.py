@@ -80,7 +80,7 @@ class Services:
         Services without an address go first: they wait for one, the others have theirs. DESIGN §2, §4.
         """
         ledger = self._allocations.ledger
-        asking = self._decisions.reserve()
+        asking = self._decisions.reserve(self._since())
         for address in ledger:
             spec = ledger.get(address)
             self.claimed(spec.services if spec is not None else (), urgency=Urgency.RESYNC, certain=True)
@@ -90,6 +90,14 @@ class Services:
                 self.queue.add(key, Urgency.NEW)
             elif self._decisions.concerns(service):
                 self.queue.add(key, Urgency.RESYNC)
+
+    def _since(self) -> str:
+        """When lbprovider was first at work here, as the oldest that it wrote says; empty where it never did."""
+        inventory = self._inventory
+        made = (*inventory.allocations.objects.values(), *inventory.segments.objects.values())
+        said = (one for pool in inventory.pools.objects.values() for one in pool.status.conditions)
+        times = (*(one.metadata.creation_timestamp for one in made), *(one.last_transition_time for one in said))
+        return min(filter(None, times), default="")
 
     def claimed(
         self, claims: Iterable[ServiceClaim], *, urgency: Urgency = Urgency.CHANGED, certain: bool = False
@@ -196,7 +204,8 @@ class Services:
             return  # its deletion is on its way to us, and lets everything go
         left, foreign = self._foreign.left_to(latest, outcome.shown), None
         if left is None and unmoved and self._changed_by_others(latest, outcome):
-            foreign = await self._foreign.found(latest, outcome.shown)
+            same = patches.condition_only(latest, outcome.condition, "") is None
+            foreign = await self._foreign.found(latest, outcome.shown, same=same)
             left = None if foreign is None else self._foreign.leave(latest, foreign)
         if left is not None:
             await self._leave(latest, left)

@@ -85,6 +85,8 @@ class Decisions:
         self._conflicts = conflicts
         self._scope = scope
         self._wall = wall
+        # What another provider gave, by uid: in use, and so never probed for (``IPAllocationSpec.adopted``).
+        self._inherited: set[tuple[str, IPAddress]] = set()
 
     def ours(self, service: Service) -> bool:
         """Whether the Service is for us, by type, class and not being deleted."""
@@ -127,8 +129,14 @@ class Decisions:
                 return Outcome(kept, said, release, shown, aside, answer)
         raise TypeError(f"{service.key}: {answer!r} answers no request")
 
-    def reserve(self) -> set[str]:
+    def reserve(self, since: str = "") -> set[str]:
         """After a start: enters what only a status shows into the ledger, the older Service first (DESIGN §2).
+
+        A Service from before lbprovider may show what another provider gave it. A later one shows what somebody wrote
+        there while nobody looked: it gets that as it would by asking for it, and not where another host answers for it.
+
+        Args:
+            since: RFC 3339, when lbprovider was first at work here; empty: never yet.
 
         Returns:
             The keys of all Services of ours that ask for something sensible.
@@ -143,6 +151,8 @@ class Decisions:
             if request.status and not ledger.held_by(request.uid):
                 answer = assign(request, ledger)
                 if isinstance(answer, Assigned):
+                    if not since or request.created < since:
+                        self._inherited.update((request.uid, address) for address in request.status.values())
                     self._plan(request, answer)
         return {request.key for request in requests}
 
@@ -184,7 +194,7 @@ class Decisions:
         for grant in answer.grants:
             before = ledger.get(grant.address)
             spec = joined(before, request, grant.address, grant.pool)
-            if before is None and request.status.get(family_of(grant.address)) == grant.address:
+            if before is None and (request.uid, grant.address) in self._inherited:
                 spec = msgspec.structs.replace(spec, adopted=True)
             spec = self._places.place(spec, nodes, fresh=before is None or not before.services)
             nodes = spec.nodes or nodes

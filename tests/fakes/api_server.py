@@ -47,7 +47,7 @@ class FakeApi:
     Args:
         fault: an error for this call, or None.
         latency: seconds each request takes before it is looked at (use a virtual-time loop).
-        manager: the field manager of whoever makes requests; ``write`` is for others.
+        manager: the field manager of whoever makes requests; ``write`` is for others. Empty: no managed fields at all.
     """
 
     fault: Callable[[Call], ClusterError | None] = lambda _call: None
@@ -205,15 +205,17 @@ class FakeApi:
         parts: dict[str, dict[str, Any]] = defaultdict(dict)
         for part, manager in self._managers[namespace, name].items():
             parts[manager] |= {part: {"f:ingress": {}}} if part == "f:loadBalancer" else {part: {}}
-        fields = tuple(
+        fields = [
             ManagedFields(manager=manager, subresource="status", time=NOW, fields_v1={"f:status": owned})
             for manager, owned in parts.items()
-        )
-        meta = ManagedMeta(**msgspec.structs.asdict(service.metadata), managed_fields=fields)
+        ]
+        if self.manager:
+            fields.append(ManagedFields(manager="kubectl-create", time=NOW, fields_v1={"f:spec": {}}))
+        meta = ManagedMeta(**msgspec.structs.asdict(service.metadata), managed_fields=tuple(fields))
         return ManagedService(metadata=meta, spec=service.spec, status=service.status)
 
     def _manage(self, key: Key, old: Object | None, new: Object, manager: str) -> None:
-        if not isinstance(new, Service):
+        if not isinstance(new, Service) or not self.manager:
             return
         before, now = old.status if isinstance(old, Service) else ServiceStatus(), new.status
         managers = self._managers[key]

@@ -306,7 +306,7 @@ def test_who_may_not_ask_puts_right_all_the_same_and_who_can_not_asks_again(erro
             world.show("web", THEIRS)
             await settle(10)
             assert world.ingress() == ["192.0.2.10"]
-            who = "somebody" if isinstance(error, Forbidden) else '"kubectl-edit"'
+            who = "Somebody" if isinstance(error, Forbidden) else '"kubectl-edit"'
             assert [told.startswith(f"{who} changed") for _, told in said(world)] == [True]
 
     run(story)
@@ -346,13 +346,13 @@ def test_nothing_is_remembered_of_a_service_that_is_gone_or_of_a_minute_ago() ->
     for service in services:
         for _ in range(3):
             writers.corrected(service.metadata.uid)
-    assert writers.leave(services[0], Foreign("somebody", "nothing")) is not None
+    assert writers.leave(services[0], Foreign("Somebody", "nothing")) is not None
     writers.say(services[0].metadata.uid)
     writers.forget(services[0].metadata.uid)
     now = WITHIN + 1
     writers.corrected(services[2].metadata.uid)
     assert not writers.known(services[1].metadata.uid)
-    assert writers.leave(services[2], Foreign("somebody", "nothing")) is None
+    assert writers.leave(services[2], Foreign("Somebody", "nothing")) is None
     assert (list(writers._corrected), writers._left, writers._said, writers._resumed) == (
         [services[2].metadata.uid], {}, set(), set(),
     )  # fmt: skip
