@@ -12,6 +12,7 @@ objects together (that is ``together``'s) or about what is allowed and odd.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Refusal:
     field: str
     message: str
     value: Any = OMITTED
+
+    def __str__(self) -> str:
+        """``field: "value" message``, as an InvalidObject has it."""
+        shown = "" if self.value is OMITTED else f"{json.dumps(self.value, ensure_ascii=False)} "
+        return f"{self.field}: {shown}{self.message}"
 
 
 Fields = Mapping[str, Any]

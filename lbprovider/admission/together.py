@@ -1,8 +1,7 @@
 """What objects of our kinds may not say together: pools that overlap, edits that strand live addresses.
 
-Objects are typed, and each by itself has passed its schema and ``fields.refusals``; of one that can't be read nothing
-is said here but what it takes away. Whoever calls gives the objects that count: pools of the controller's own
-namespace.
+Objects are typed, and each by itself has passed its schema and its CEL rules; what those can't see of a pool by itself
+is said here too. Whoever calls gives the objects that count: pools of the controller's own namespace.
 
 Promises: two pools overlap, and a pool covers an address or lets a Service in, exactly where the controller finds so
 (``ipam.pools``). What an update leaves as it was is not refused again: a pool that overlaps or strands already can
@@ -18,10 +17,12 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
-from lbprovider.admission.fields import Refusal
+from lbprovider.admission.fields import Refusal, refusals
 from lbprovider.api.allocation import IPAllocationSpec, ServiceClaim
+from lbprovider.api.meta import to_builtins
 from lbprovider.api.names import FORCE, IPAddress
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
+from lbprovider.api.resources import POOLS
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.pools import Pool, PoolSet, common, forced, overlap_within, read
 from lbprovider.ipam.ranges import Range, merge, parse, subtract
@@ -53,12 +54,37 @@ def pool(
     """
     names = {each.metadata.name for each in (new, old) if each is not None}
     rest = tuple(each for each in others if each.metadata.name not in names)
-    if new is not None and (overlapping := (*_within(new, old), *_overlapping(new, old, rest))):
-        return overlapping
+    if new is not None and (wrong := (*_alone(new, old), *_overlapping(new, old, rest))):
+        return wrong
     if old is None or forced(new or old) or (new is not None and new.spec == old.spec):
         return ()
     before, after = PoolSet.of((old, *rest)), PoolSet.of(rest if new is None else (new, *rest))
-    return tuple(_said(new, old, _newly_stranded(old.metadata.name, before, after, held, services)))
+    return tuple(_said(new, old.metadata.name, _newly_stranded(old.metadata.name, before, after, held, services)))
+
+
+def left_out(
+    new: IPAddressPool,
+    others: Iterable[IPAddressPool],
+    held: Iterable[IPAllocationSpec],
+    services: Lookup | None = None,
+) -> tuple[Refusal, ...]:
+    """What a pool strands of all that was given from it: where nothing tells what it was before, as with files.
+
+    Args:
+        new: the pool.
+        others: as of ``pool``.
+        held: as of ``pool``; it gave those that name it.
+        services: as of ``pool``.
+    """
+    name = new.metadata.name
+    if forced(new):
+        return ()
+    pools = PoolSet.of((new, *(each for each in others if each.metadata.name != name)))
+    mine = ((address, spec) for address, spec in _live(held) if spec.pool == name)
+    stranded = (
+        _Stranded(at, shut_out) for at, spec in mine if (shut_out := _shut_out(pools.covering(at), spec, services))
+    )
+    return tuple(_said(new, name, stranded))
 
 
 def advertisement(new: L2Advertisement, pools: Iterable[IPAddressPool]) -> tuple[Refusal, ...]:
@@ -83,7 +109,8 @@ def advertisement(new: L2Advertisement, pools: Iterable[IPAddressPool]) -> tuple
 # --- overlaps
 
 
-def _within(new: IPAddressPool, old: IPAddressPool | None) -> Iterator[Refusal]:
+def _alone(new: IPAddressPool, old: IPAddressPool | None) -> Iterator[Refusal]:
+    yield from refusals(POOLS.kind, to_builtins(new), None if old is None else to_builtins(old))
     if old is not None and old.spec.addresses == new.spec.addresses:
         return
     if overlap := overlap_within(_readable(new.spec.addresses)):
@@ -94,7 +121,7 @@ def _readable(entries: Iterable[str]) -> Iterator[Range]:
     for entry in entries:
         try:
             yield parse(entry, "spec.addresses")
-        except InvalidObject:  # which fields.refusals says
+        except InvalidObject:  # which is said already
             continue
 
 
@@ -141,15 +168,20 @@ class _Stranded:
         return f"{self.address} ({some(claim.key for claim in self.services)})"
 
 
-def _newly_stranded(
-    name: str, before: PoolSet, after: PoolSet, held: Iterable[IPAllocationSpec], services: Lookup | None
-) -> Iterator[_Stranded]:
-    """The addresses of the pool of that name that it strands; of those that no pool allows already, none."""
+def _live(held: Iterable[IPAllocationSpec]) -> Iterator[tuple[IPAddress, IPAllocationSpec]]:
     for spec in held:
         try:
             address = ip_address(spec.address)
         except ValueError:  # such an IPAllocation is refused elsewhere, and nobody has its address
             continue
+        yield address, spec
+
+
+def _newly_stranded(
+    name: str, before: PoolSet, after: PoolSet, held: Iterable[IPAllocationSpec], services: Lookup | None
+) -> Iterator[_Stranded]:
+    """The addresses of the pool of that name that it strands; of those that no pool allows already, none."""
+    for address, spec in _live(held):
         had = before.covering(address)
         if had is None or had.name != name:
             continue
@@ -182,7 +214,7 @@ _FIELDS: Final[Mapping[Reason, str]] = MappingProxyType(
 _PINNING: Final = "spec.serviceAllocation"
 
 
-def _said(new: IPAddressPool | None, old: IPAddressPool, stranded: Iterable[_Stranded]) -> Iterator[Refusal]:
+def _said(new: IPAddressPool | None, name: str, stranded: Iterable[_Stranded]) -> Iterator[Refusal]:
     """One sentence for each field that takes addresses away."""
     by_field: dict[str, list[_Stranded]] = {}
     alone = None if new is None else PoolSet.of((new,))
@@ -195,7 +227,9 @@ def _said(new: IPAddressPool | None, old: IPAddressPool, stranded: Iterable[_Str
             f'"true" to do it all the same'
         )
         if new is None:
-            yield Refusal(where, f"gives addresses that no other pool has, {named}: {instead}", old.metadata.name)
+            yield Refusal(
+                where, f"gives addresses that Services hold and no other pool allows them, {named}: {instead}", name
+            )
         elif where == _PINNING:
             yield Refusal(where, f"shuts out Services that hold addresses, {named}: let them in, {instead}")
         else:

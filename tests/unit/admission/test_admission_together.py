@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lbprovider.admission import OMITTED
-from lbprovider.admission.together import Lookup, advertisement, pool
+from lbprovider.admission.together import Lookup, advertisement, left_out, pool
 from lbprovider.api.allocation import IPAllocationSpec, ServiceClaim
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.names import FORCE
@@ -169,7 +169,9 @@ def test_buggy_addresses_may_not_be_left_out_while_a_service_holds_one() -> None
 def test_a_pool_may_not_go_while_services_hold_its_addresses() -> None:
     found = pool(None, LAN, (), [WEB])
     assert [(each.field, each.value) for each in found] == [("metadata.name", "lan")]
-    assert found[0].message.startswith("gives addresses that no other pool has, 192.0.2.10 (shop/web): give them to")
+    assert found[0].message.startswith(
+        "gives addresses that Services hold and no other pool allows them, 192.0.2.10 (shop/web): give them to"
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,3 +285,36 @@ def test_an_advertisement_that_names_a_missing_pool_is_told_so() -> None:
 
 def test_an_advertisement_that_names_none_is_well() -> None:
     assert not advertisement(L2Advertisement(metadata=ObjectMeta(name="lan")), [])
+
+
+# --- what only the webhook can refuse of one pool by itself
+
+
+def test_what_cel_cannot_see_is_refused_too() -> None:
+    backwards = made("lan", "2001:db8:1::1-2001:db8::1")
+    assert said(backwards, None) == {"spec.addresses[0]": "ends before it starts: write 2001:db8::1-2001:db8:1::1"}
+    assert not said(made("lan", "2001:db8:1::1-2001:db8::1", autoAssign=False), backwards), "it was so before"
+
+
+# --- files, where nothing says what was before
+
+
+def test_what_was_given_from_a_pool_of_a_file_is_looked_for_in_it() -> None:
+    elsewhere = holds("198.51.100.1", "shop/api", pool="dmz")
+    assert not left_out(LAN, (), [WEB, elsewhere])
+    found = left_out(made("lan", "192.0.2.64/26"), (), [WEB, elsewhere])
+    assert [each.field for each in found] == ["spec.addresses"]
+    assert "192.0.2.10 (shop/web):" in found[0].message
+
+
+def test_another_pool_of_the_file_may_have_it_now() -> None:
+    assert not left_out(made("lan", "192.0.2.64/26"), [made("low", "192.0.2.0/26")], [WEB])
+
+
+def test_a_forced_pool_of_a_file_leaves_out_what_it_likes() -> None:
+    assert not left_out(made("lan", "192.0.2.64/26", force="true"), (), [WEB])
+
+
+def test_pinning_in_a_file_is_held_against_services_that_are_known() -> None:
+    assert left_out(pinned(**TIER_WEB), (), [WEB], labels({"shop/web": {}}))
+    assert not left_out(pinned(**TIER_WEB), (), [WEB], labels({}))
