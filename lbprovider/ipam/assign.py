@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -80,13 +80,14 @@ def assign(request: Request, ledger: Ledger) -> Assigned | Refused:
     kept = {family: one for family, one in held.items() if one.verdict is _Verdict.KEEP}
     missing = tuple(family for family in request.families if family not in kept)
     search = Search(request, ledger, frozenset(map(family_of, everything)))
-    found, failure = search.find(missing) if missing else ({}, None)
+    keeps = {family: one.grant for family, one in kept.items()}
+    found, failure = search.find(missing, keeps) if missing else ({}, None)
     notes: tuple[Note, ...] = ()
     if failure is not None:
         # The old until the new is certain: what it would leave of its own will, and can't, it keeps.
         stuck = {f: one for f, one in held.items() if one.verdict is _Verdict.MOVE and f not in found}
         kept |= stuck
-        if not kept and not found:
+        if not found and not _lives(request, kept):
             return Refused(failure.reason, failure.message, release=everything, tried=search.passed)
         lacking = [family for family in missing if family not in found]
         explicit = any(family in request.requested for family in lacking)
@@ -112,6 +113,17 @@ def _best_held(request: Request, ledger: Ledger, everything: tuple[IPAddress, ..
     return best
 
 
+def _lives(request: Request, kept: Mapping[Family, _Held]) -> bool:
+    """Whether what it would keep without the rest is to be kept.
+
+    Not one half of what RequireDualStack asks for, where its status never showed it: a crash, or another controller
+    that was faster with the other half, left it, and the answer is the same as without it.
+    """
+    if request.policy != "RequireDualStack":
+        return bool(kept)
+    return any(request.status.get(family) == one.grant.address for family, one in kept.items())
+
+
 def _judge(address: IPAddress, request: Request, ledger: Ledger) -> _Held:
     """What becomes of an address that the Service holds."""
     spec, pool = ledger[address], ledger.pools.covering(address)
@@ -129,16 +141,23 @@ def _judge(address: IPAddress, request: Request, ledger: Ledger) -> _Held:
         return _Held(grant, _Verdict.LEAVE)
     if asked != address or against or (request.pool and request.pool not in (here, spec.pool)):
         return _Held(grant, _Verdict.MOVE)
-    return _Held(grant, _Verdict.KEEP, None if here else _stranded(address, spec.pool, ledger))
+    return _Held(grant, _Verdict.KEEP, None if here else _stranded(address, spec.pool, request, ledger))
 
 
-def _stranded(address: IPAddress, came_from: str, ledger: Ledger) -> Note:
-    pool = ledger.pools.covering(address)
-    now = f"pool {pool.name} has it now and doesn't serve this Service" if pool else "no pool allows it any more"
+def _stranded(address: IPAddress, came_from: str, request: Request, ledger: Ledger) -> Note:
+    pools = ledger.pools
+    pool = pools.covering(address)
+    if pool is None:
+        now = "no pool allows it any more"
+    elif request.pool and request.pool != pool.name:
+        now = f"pool {pool.name} has it now, and the Service names {request.pool}"
+    else:
+        now = f"pool {pool.name} has it now and doesn't serve this Service"
+    force = f"by {FORCE} on pool {came_from}" if came_from in pools.pools else "by naming another pool"
     return Note(
         Reason.STRANDED,
         f"{address} came from pool {came_from}, and {now}; it is kept while the Service lives: give it back to "
-        f"a pool for this Service, or let it go by deleting the Service or by {FORCE} on pool {came_from}.",
+        f"a pool for this Service, or let it go by deleting the Service or {force}.",
     )
 
 

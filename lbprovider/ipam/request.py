@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final, Literal
 
 from lbprovider.api import names
@@ -198,6 +198,10 @@ def _listed(where: str, text: str) -> dict[Family, IPAddress] | Refused:
             return Refused(
                 Reason.INVALID_ADDRESS,
                 f"{where}: {item.strip()!r} is not an IP address; write one, or one of each family with a comma.",
+            )
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            return Refused(
+                Reason.INVALID_ADDRESS, f"{where}: {address} is an IPv4-mapped address; write {address.ipv4_mapped}."
             )
         family = family_of(address)
         if family in found:

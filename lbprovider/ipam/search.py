@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,6 +54,7 @@ class Search:
         self._request = request
         self._ledger = ledger
         self._holding = holding
+        self._beside: frozenset[str] = frozenset()
         self._passed: dict[tuple[str, str], Reason] = {}
 
     @property
@@ -61,10 +62,16 @@ class Search:
         """The pools passed over, in the order tried."""
         return tuple(PassedOver(pool, family, reason) for (pool, family), reason in self._passed.items())
 
-    def find(self, families: Sequence[Family]) -> tuple[dict[Family, Grant], Refused | None]:
+    def find(
+        self, families: Sequence[Family], kept: Mapping[Family, Grant]
+    ) -> tuple[dict[Family, Grant], Refused | None]:
         """An address of each family, and why not where one lacks.
 
         Requested addresses are had all or none; for RequireDualStack so are all.
+
+        Args:
+            families: wanted ones that it has to get.
+            kept: what it keeps of the others; the pool of that is tried first, so that both are of one LAN.
         """
         request = self._request
         if request.pool and (refusal := self._refuse_named()):
@@ -80,6 +87,7 @@ class Search:
                 grant = self._claim(request.status[family], Rule.ADOPTED)
                 if isinstance(grant, Grant):
                     found[family] = grant
+        self._beside = frozenset(grant.pool for grant in (*kept.values(), *found.values()))
         for cooling in (False, True):
             found |= self._from_pools([family for family in families if family not in found], cooling=cooling)
         lacking = next((family for family in families if family not in found), None)
@@ -147,12 +155,16 @@ class Search:
         return found
 
     def _candidates(self) -> Iterator[tuple[Pool, Rule]]:
-        """The pools that may serve the Service, in the order of DESIGN §4, found as they are asked for."""
+        """The pools that may serve the Service, in the order of DESIGN §4, found as they are asked for.
+
+        Before all others that of the address which it has already, of the other family.
+        """
         pools = self._ledger.pools.pools
         if self._request.pool:
             yield pools[self._request.pool], Rule.NAMED_POOL
             return
-        for pool in pools.values():
+        beside = [pools[name] for name in pools if name in self._beside]
+        for pool in (*beside, *(pool for pool in pools.values() if pool.name not in self._beside)):
             if not pool.auto_assign:
                 self._passed.setdefault((pool.name, ""), Reason.AUTO_ASSIGN_OFF)
             elif not self._open(pool):

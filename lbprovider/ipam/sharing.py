@@ -127,6 +127,8 @@ def joined(spec: IPAllocationSpec | None, request: Request, address: IPAddress, 
 def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocationSpec | None:
     """The IPAllocation of an address without this Service; None where nobody is left, and it is to be deleted.
 
+    One that another Service had to leave, as a host on the LAN answers for it, stays set aside.
+
     Args:
         spec: as it is.
         uid: of the Service that leaves.
@@ -135,11 +137,12 @@ def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocatio
     services = tuple(claim for claim in spec.services if claim.uid != uid)
     if services:
         return msgspec.structs.replace(spec, services=services)
-    if not released_at:
+    if not released_at and not spec.set_aside_at:
         return None
+    since = "" if spec.set_aside_at else released_at
     return msgspec.structs.replace(
-        spec, services=(), sharing_key="", backend_key="", adopted=False, released_at=released_at
-    )
+        spec, services=(), sharing_key="", backend_key="", adopted=False, released_at=since
+    )  # fmt: skip
 
 
 def set_aside(spec: IPAllocationSpec, uid: str, at: str) -> IPAllocationSpec:

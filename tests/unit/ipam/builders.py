@@ -119,12 +119,15 @@ class World:
 
     def __init__(self, *pools: IPAddressPool) -> None:
         self.ledger = Ledger(PoolSet.of(pools))
+        self._shown: dict[str, tuple[str, ...]] = {}
 
     def edit(self, *pools: IPAddressPool) -> None:
         self.ledger.repool(PoolSet.of(pools))
 
     def decide(self, name: str, **given: Any) -> Assigned | Refused:
-        """A Service as it is now is decided, and the decision carried out."""
+        """A Service as it is now is decided, and the decision carried out; its status shows what it got before."""
+        if self.ledger.held_by(f"uid-{name}"):
+            given.setdefault("status", self._shown.get(name, ()))
         return self.carry_out(request(name, **given))
 
     def carry_out(self, wish: Request) -> Assigned | Refused:
@@ -132,6 +135,7 @@ class World:
         if isinstance(decision, Assigned):
             for grant in decision.grants:
                 self.ledger.put(joined(self.ledger.get(grant.address), wish, grant.address, grant.pool))
+        self._shown[wish.name] = tuple(map(str, decision.addresses)) if isinstance(decision, Assigned) else ()
         for address in decision.release:
             self.leave(wish.uid, str(address))
         return decision

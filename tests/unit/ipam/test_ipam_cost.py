@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from types import FrameType
 from typing import Any
@@ -95,7 +96,7 @@ WISHES = {
 
 @pytest.mark.parametrize("wish", WISHES)
 def test_assigning_costs_the_same_with_few_and_with_many_held(wish: str, ledgers: tuple[Ledger, Ledger]) -> None:
-    few, many = (bytecodes(lambda ledger=ledger: assign(WISHES[wish], ledger)) for ledger in ledgers)
+    few, many = (bytecodes(partial(assign, WISHES[wish], ledger)) for ledger in ledgers)
     assert many <= 2 * few
 
 
@@ -113,7 +114,7 @@ def test_entering_and_leaving_cost_the_same_with_few_and_with_many_held(
             ledger.put(one)
         ledger.drop(ENTERED)
 
-    few, many = (bytecodes(lambda ledger=ledger: enter_and_leave(ledger)) for ledger in ledgers)
+    few, many = (bytecodes(partial(enter_and_leave, ledger)) for ledger in ledgers)
     assert many <= 2 * few
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.ipam.assign import Rule, assign, start_order
-from tests.unit.ipam.builders import FOUR, LAN, PREFER, SIX, World, pinned, pool, request, success
+from lbprovider.ipam.reasons import Refused
+from tests.unit.ipam.builders import FOUR, LAN, PREFER, REQUIRE, SIX, World, pinned, pool, request, success
 
 
 def test_a_live_address_is_kept_whatever_else_is_lower_or_better_by_now() -> None:
@@ -76,6 +77,29 @@ def test_a_family_whose_allocation_was_lost_is_adopted_from_the_status() -> None
         ("10.0.0.1", Rule.KEPT),
         ("2001:db8::1", Rule.ADOPTED),
     ]
+
+
+@pytest.mark.parametrize(
+    ("shown", "left"),
+    [((), []), (("10.0.0.9",), []), (("10.0.0.0",), ["10.0.0.0"])],
+    ids=["never shown", "another shown", "shown"],
+)
+def test_half_of_what_is_required_that_a_crash_left_is_kept_only_where_its_status_showed_it(
+    shown: tuple[str, ...], left: list[str]
+) -> None:
+    world = World(FOUR)
+    wish = request("a", **REQUIRE, status=shown)
+    world.ledger.put(IPAllocationSpec(address="10.0.0.0", pool="four", services=(wish.claim,)))
+    decision = world.carry_out(wish)
+    assert [str(address) for address in world.ledger] == left
+    assert isinstance(decision, Refused) == (not left)
+
+
+def test_half_of_what_is_required_that_a_crash_left_is_completed() -> None:
+    world = World(FOUR, SIX)
+    wish = request("a", **REQUIRE)
+    world.ledger.put(IPAllocationSpec(address="10.0.0.1", pool="four", services=(wish.claim,)))
+    assert [str(address) for address in success(world.carry_out(wish)).addresses] == ["10.0.0.1", "2001:db8::"]
 
 
 def test_at_start_holders_go_first_then_those_with_a_status_then_the_others_the_older_first() -> None:

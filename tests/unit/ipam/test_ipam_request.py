@@ -72,6 +72,7 @@ def test_a_service_marked_for_deletion_is_let_go() -> None:
         ({"load_balancer_ip": "lan"}, Reason.INVALID_ADDRESS, "spec.loadBalancerIP: 'lan'"),
         ({"ips": "10.0.0.1,10.0.0.2"}, Reason.DUPLICATE_FAMILY, "10.0.0.1 and 10.0.0.2 are both IPv4"),
         ({"ips": "2001:db8::1,2001:db8::2", "families": DUAL}, Reason.DUPLICATE_FAMILY, "both IPv6"),
+        ({"ips": "::ffff:10.0.0.1"}, Reason.INVALID_ADDRESS, "is an IPv4-mapped address; write 10.0.0.1"),
         ({"ips": "2001:db8::1"}, Reason.FAMILY_MISMATCH, "is IPv6, and the Service is IPv4 only"),
         ({"ips": "10.0.0.1", "families": V6}, Reason.FAMILY_MISMATCH, "is IPv4, and the Service is IPv6 only"),
         ({"ips": "10.0.0.1,2001:db8::1"}, Reason.FAMILY_MISMATCH, "2001:db8::1 is IPv6"),

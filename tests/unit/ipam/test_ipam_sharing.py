@@ -10,7 +10,7 @@ import pytest
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.ipam.assign import Assigned
 from lbprovider.ipam.reasons import Reason, Refused
-from lbprovider.ipam.sharing import joined, left
+from lbprovider.ipam.sharing import clashes, joined, left, set_aside
 from tests.unit.ipam.builders import DUAL, V6, World, pool, request
 
 LAN = pool("lan", "10.0.0.0/29", "2001:db8::/126")
@@ -196,3 +196,15 @@ def test_what_the_allocation_says_when_services_come_and_go() -> None:
     )
     again = joined(cooling, request("c", **LOCAL), address, "lan")
     assert (again.released_at, again.sharing_key, again.backend_key) == ("", "", "")
+
+
+def test_what_one_had_to_leave_stays_set_aside_when_the_last_one_goes() -> None:
+    one, two, address = request("a", key="k"), request("b", key="k", ports=(443,)), ip_address("10.0.0.1")
+    both = joined(joined(None, one, address, "lan"), two, address, "lan")
+    aside = set_aside(both, one.uid, "2026-01-01T12:00:00Z")
+    assert clashes(one, aside, across_namespaces=False) == (Reason.ADDRESS_IN_CONFLICT,)
+    for released_at in ("", "2026-01-01T12:05:00Z"):
+        nobodys = left(aside, two.uid, released_at)
+        assert nobodys is not None
+        assert (nobodys.services, nobodys.released_at, nobodys.sharing_key) == ((), "", "")
+        assert clashes(request("c"), nobodys, across_namespaces=False) == (Reason.ADDRESS_IN_CONFLICT,)
