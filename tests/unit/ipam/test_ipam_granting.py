@@ -9,7 +9,7 @@ import pytest
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.ipam.assign import Rule, assign
 from lbprovider.ipam.reasons import Reason, Refused
-from tests.unit.ipam.builders import FOUR, LAN, PREFER, REQUIRE, SIX, V6, World, pinned, pool, refusal, request, success
+from tests.unit.ipam.builders import LAN, V6, World, pinned, pool, refusal, request, success
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,6 @@ def test_no_pools_at_all_is_quiet_but_pools_that_are_refused_are_not() -> None:
     assert "lan (InvalidEntry)" in refused.message
 
 
-def test_a_changed_request_moves_the_service_in_one_pass() -> None:
-    world = World(LAN, pool("outer", "10.1.0.0/29"))
-    assert world.get("a") == "10.0.0.0"
-    moved = success(world.decide("a", ips="10.0.0.5"))
-    assert [str(grant.address) for grant in moved.new] == ["10.0.0.5"]
-    assert [str(address) for address in moved.release] == ["10.0.0.0"]
-    assert world.get("a", named="outer") == "10.1.0.0"
-    assert world.get("a", named="outer", ips="10.1.0.3") == "10.1.0.3"
-    assert [str(address) for address in world.ledger] == ["10.1.0.3"]
-
-
-def test_a_request_withdrawn_moves_nothing() -> None:
-    world = World(LAN, pool("outer", "10.1.0.0/29", auto_assign=False))
-    assert world.get("a", ips="10.1.0.5") == "10.1.0.5"
-    assert world.get("a") == "10.1.0.5"
-
-
 @pytest.mark.parametrize(
     ("given", "cause"),
     [
@@ -100,28 +83,3 @@ def test_a_request_that_cannot_be_met_takes_no_working_address_away(given: dict[
         assert (note.reason, note.cause) == (Reason.REQUEST_UNSATISFIABLE, cause)
         assert kept.release == ()
     assert world.notes("a") == ["10.0.0.0"]
-
-
-def test_two_requested_addresses_may_come_from_two_pools() -> None:
-    world = World(LAN, pool("six", "2001:db8::/64"))
-    assert world.get("a", **REQUIRE, ips="2001:db8::5,10.0.0.5") == "10.0.0.5 2001:db8::5"
-
-
-def test_a_single_requested_address_of_a_prefer_dual_stack_service_is_taken_and_the_other_allocated() -> None:
-    world = World(LAN, pool("six", "2001:db8::/64"))
-    assert world.get("a", **PREFER, ips="2001:db8::5") == "10.0.0.0 2001:db8::5"
-
-
-def test_a_requested_second_address_that_cannot_be_had_is_said_to_be_so() -> None:
-    world = World(FOUR, SIX)
-    world.decide("other", ips="2001:db8::1", families=V6)
-    world.decide("a", ips="10.0.0.1")
-    assert world.notes("a", **PREFER, ips="10.0.0.1,2001:db8::1") == ["10.0.0.1", "RequestUnsatisfiable"]
-
-
-def test_requested_addresses_are_had_all_or_none() -> None:
-    world = World(pool("lan", "10.0.0.0/29", "2001:db8::/64"))
-    world.decide("other", ips="10.0.0.5")
-    assert world.get("a", **PREFER, ips="10.0.0.5,2001:db8::5") == "AddressTaken"
-    assert world.get("b", **PREFER) == "10.0.0.0 2001:db8::"
-    assert world.notes("b", **PREFER, ips="10.0.0.5,2001:db8::5") == ["10.0.0.0", "2001:db8::", "RequestUnsatisfiable"]

@@ -8,7 +8,7 @@ import pytest
 
 from lbprovider.api.pool import IPAddressPool, ServiceAllocation
 from lbprovider.ipam.reasons import Reason
-from tests.unit.ipam.builders import LAN, World, pool, refusal, success
+from tests.unit.ipam.builders import LAN, V6, World, pool, refusal, success
 
 FOREIGN = ServiceAllocation(namespaces=("other",))
 
@@ -116,3 +116,12 @@ def test_force_concerns_nobody_whose_address_its_pool_still_has() -> None:
     world = World(pool("lan", "10.0.0.0/29", annotations={"lbprovider.io/force": "true"}))
     assert world.get("a") == "10.0.0.0"
     assert world.notes("a", named="nil") == ["10.0.0.0", "RequestUnsatisfiable"]
+
+
+def test_losing_an_address_is_never_quiet() -> None:
+    world = World(LAN)
+    world.decide("a")
+    world.edit()
+    refused = refusal(world.decide("a", families=V6))
+    assert (refused.reason, len(refused.release)) == (Reason.NO_POOL_FOR_SERVICE, 1)
+    assert "there is none" in refused.message

@@ -16,6 +16,15 @@ UDP = ("UDP/53",)
 TCP = ("TCP/53",)
 
 DUAL_STACK: dict[str, Story] = {
+    "a Service of one family gets an address of that": (
+        FOUR, SIX, asks("a", "10.0.0.0"), asks("b", "2001:db8::", families=V6),
+    ),
+    "both families come from two pools where none has both": (
+        FOUR, SIX, asks("a", "10.0.0.0 2001:db8::", **PREFER), asks("b", "10.0.0.1 2001:db8::1", **REQUIRE),
+    ),
+    "a pool with both families goes before two with one each": (
+        FOUR, SIX, BOTH, asks("a", "10.5.0.0 2001:db8:5::", **PREFER), asks("b", "10.5.0.1 2001:db8:5::1", **REQUIRE),
+    ),
     "a pool with both families wins over the rank of one with one": (
         pinned("pin", "10.7.0.0", priority=1), BOTH, asks("a", "10.5.0.0 2001:db8:5::", **PREFER),
     ),

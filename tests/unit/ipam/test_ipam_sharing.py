@@ -11,7 +11,7 @@ from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.ipam.assign import Assigned
 from lbprovider.ipam.reasons import Reason, Refused
 from lbprovider.ipam.sharing import clashes, joined, left, set_aside
-from tests.unit.ipam.builders import DUAL, V6, World, pool, request
+from tests.unit.ipam.builders import World, pool, request
 
 LAN = pool("lan", "10.0.0.0/29", "2001:db8::/126")
 LOCAL: dict[str, Any] = {"external_traffic_policy": "Local", "selector": {"app": "a"}}
@@ -71,56 +71,6 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert "TCP/443, UDP/443" in decision.message
 
 
-def test_sharing_across_namespaces_where_the_pool_allows_it() -> None:
-    world = World(pool("lan", "10.0.0.0/29", allow_sharing_across_namespaces=True))
-    assert world.get("a", key="k") == "10.0.0.0"
-    assert world.get("b", key="k", ports=(443,), namespace="other") == "10.0.0.0"
-    assert world.get("c", key="k", ports=(444,), namespace="third", ips="10.0.0.0") == "10.0.0.0"
-    world.edit(LAN)
-    assert world.notes("b", key="k", ports=(443,), namespace="other") == ["10.0.0.0"]
-    assert world.get("d", key="k", ports=(445,)) == "10.0.0.1"
-
-
-def test_automatic_and_named_allocation_join_where_it_fits_else_go_on() -> None:
-    world = World(LAN)
-    assert world.get("other") == "10.0.0.0"
-    assert world.get("tcp", **DNS) == "10.0.0.1"
-    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.1"
-    assert world.get("tcp2", **DNS, named="lan") == "10.0.0.2"
-    assert world.get("udp2", key="dns", ports=("UDP/53",), named="lan") == "10.0.0.2"
-    assert world.get("web", key="dns", ports=(80,)) == "10.0.0.1"
-
-
-def test_the_walk_takes_the_lowest_that_is_free_or_fits() -> None:
-    world = World(LAN)
-    world.decide("low")
-    world.decide("tcp", **DNS)
-    world.leave("uid-low", "10.0.0.0")
-    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.0"
-
-
-def test_a_full_pool_can_still_be_joined() -> None:
-    world = World(pool("lan", "10.0.0.0"))
-    assert world.get("tcp", **DNS) == "10.0.0.0"
-    assert world.get("tcp2", **DNS) == "Exhausted"
-    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.0"
-    assert [count.assigned for count in world.ledger.counts("lan").values()] == [1]
-
-
-def test_families_share_together() -> None:
-    world = World(LAN)
-    assert world.get("tcp", **DNS, families=DUAL) == "10.0.0.0 2001:db8::"
-    assert world.get("udp", key="dns", ports=("UDP/53",), families=DUAL) == "10.0.0.0 2001:db8::"
-    assert world.get("web", key="dns", ports=(80,), families=V6) == "2001:db8::"
-
-
-def test_buggy_addresses_are_not_joined() -> None:
-    world = World(pool("lan", "10.0.0.0/29"))
-    assert world.get("tcp", **DNS) == "10.0.0.0"
-    world.edit(pool("lan", "10.0.0.0/29", avoid_buggy_ips=True))
-    assert world.get("udp", key="dns", ports=("UDP/53",)) == "10.0.0.1"
-
-
 def test_the_only_holder_may_change_key_ports_and_backends_in_place() -> None:
     world = World(LAN)
     for given in ({"key": "k"}, {"key": "j", "ports": (443,)}, {"key": "j", **LOCAL}, {}):
@@ -128,16 +78,6 @@ def test_the_only_holder_may_change_key_ports_and_backends_in_place() -> None:
         spec, wish = world.ledger[ip_address("10.0.0.0")], request("a", **given)
         assert spec.services == (wish.claim,)
         assert (spec.sharing_key, spec.backend_key) == (wish.sharing_key, wish.backend_key if wish.sharing_key else "")
-
-
-def test_with_others_on_the_address_a_changed_key_moves_the_service() -> None:
-    world = World(LAN)
-    world.decide("a", key="k")
-    world.decide("b", key="k", ports=(443,))
-    assert world.get("b", key="j", ports=(443,)) == "10.0.0.1"
-    world.decide("b", key="k", ports=(443,), ips="10.0.0.0")
-    assert world.get("b", ports=(443,)) == "10.0.0.1"
-    assert world.ledger[ip_address("10.0.0.0")].services == (request("a", key="k").claim,)
 
 
 def test_a_changed_key_without_another_address_keeps_the_old_one() -> None:
@@ -148,30 +88,6 @@ def test_a_changed_key_without_another_address_keeps_the_old_one() -> None:
     spec = world.ledger[ip_address("10.0.0.0")]
     assert spec.sharing_key == "k"
     assert [port.port for claim in spec.services for port in claim.ports] == [80, 444]
-
-
-@pytest.mark.parametrize("changed", [{"ports": (80,)}, {"ports": (443,), **LOCAL}])
-def test_what_would_harm_the_others_leaves_even_without_another_address(changed: dict[str, Any]) -> None:
-    world = World(pool("lan", "10.0.0.0"))
-    world.decide("a", key="k")
-    world.decide("b", key="k", ports=(443,))
-    decision = world.decide("b", key="k", **changed)
-    assert isinstance(decision, Refused)
-    assert decision.reason == Reason.EXHAUSTED
-    assert [str(address) for address in decision.release] == ["10.0.0.0"]
-    assert world.ledger[ip_address("10.0.0.0")].services == (request("a", key="k").claim,)
-
-
-def test_the_address_stays_bound_to_the_key_until_the_last_holder_leaves() -> None:
-    world = World(pool("lan", "10.0.0.0"))
-    world.decide("a", key="k")
-    world.decide("b", key="k", ports=(443,))
-    world.leave("uid-a", "10.0.0.0")
-    assert world.get("c", key="j") == "Exhausted"
-    assert world.get("d", key="k") == "10.0.0.0"
-    world.leave("uid-b", "10.0.0.0")
-    world.leave("uid-d", "10.0.0.0")
-    assert world.get("c", key="j") == "10.0.0.0"
 
 
 def test_what_the_allocation_says_when_services_come_and_go() -> None:
