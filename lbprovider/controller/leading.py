@@ -108,6 +108,7 @@ class Work:
             api,
             inventory,
             self.ledger,
+            speakers,
             recorder=recorder,
             answering=self._conflicts.answering,
             changed=self._look_again,

@@ -12,12 +12,15 @@ from typing import Final, TypeVar
 
 import structlog
 
+from lbprovider.api.conditions import PoolCondition
+from lbprovider.api.core import Node, Service
 from lbprovider.api.meta import Struct
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
 from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory, Store
-from lbprovider.deciding.pools import advertisement_status, pool_status, resolved
+from lbprovider.controller.speakers import Speakers
+from lbprovider.deciding.pools import Sight, advertisement_status, pool_status, resolved
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
@@ -40,6 +43,7 @@ class Pools:
         api: the API server.
         inventory: what is known of the cluster.
         ledger: accounts addresses to pools.
+        speakers: who registered, with which interfaces.
         recorder: writes Events.
         answering: how the LAN answers for whatever address a pool gives, as a sentence; empty where it doesn't.
         changed: called when pools or advertisements have changed what Services may get.
@@ -51,6 +55,7 @@ class Pools:
         api: Api,
         inventory: Inventory,
         ledger: Ledger,
+        speakers: Speakers,
         *,
         recorder: Recorder,
         answering: Callable[[str], str],
@@ -60,6 +65,7 @@ class Pools:
         self._api = api
         self._inventory = inventory
         self._ledger = ledger
+        self._speakers = speakers
         self._recorder = recorder
         self._answering = answering
         self._tell = changed
@@ -70,13 +76,17 @@ class Pools:
         self._read()
         inventory.pools.subscribe(self._pool_changed)
         inventory.advertisements.subscribe(self._advertisement_changed)
+        # What advertisements select by, too.
+        inventory.nodes.subscribe(self._labels_changed)
+        inventory.services.subscribe(self._labels_changed)
+        speakers.subscribe(self.counted)
 
     def advertisements(self) -> tuple[L2Advertisement, ...]:
         """All L2Advertisements, with the pools that they come to, whether written yet or not."""
         return self._resolved
 
     def counted(self) -> None:
-        """An address was given or freed: the counters are due."""
+        """An address was given or freed, or a speaker says something else: statuses are due."""
         self._due.set()
 
     async def run(self) -> None:
@@ -93,8 +103,12 @@ class Pools:
             for pool in list(self._inventory.pools.objects.values()):
                 counted = pool_status(pool, self._ledger, self._answering(pool.metadata.name), self._now())
                 await self._write(POOLS, self._inventory.pools, pool, counted)
+            # While speakers come, nobody knows what interfaces there are; they say when that is over.
+            registrations = None if self._speakers.arriving() else self._speakers.registrations
+            sight = Sight(self._inventory.known, self._ledger, registrations)
             for advertisement in self._resolved:
-                status = advertisement_status(advertisement, self._inventory.pools.objects, self._now())
+                pools = self._inventory.pools.objects
+                status = advertisement_status(advertisement, pools, self._now(), sight=sight)
                 await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status)
             await asyncio.sleep(PERIOD)
 
@@ -107,6 +121,11 @@ class Pools:
         old, new = change.old, change.new
         if old is None or new is None or old.spec != new.spec:
             self._refresh()
+
+    def _labels_changed(self, change: Change[Node] | Change[Service]) -> None:
+        old, new = change.old, change.new
+        if old is None or new is None or old.metadata.labels != new.metadata.labels:
+            self._due.set()
 
     def _refresh(self) -> None:
         # Once for all the events at hand: to account everything anew costs as much as there is held.
@@ -155,12 +174,12 @@ class Pools:
             self._report(resource, stored, written)
 
     def _report(self, resource: Resource[P], before: P, now: P) -> None:
-        """One Event where something became wrong, or is well again."""
+        """One Event for whatever became wrong, though two conditions say it."""
         old = {one.type: one for one in before.status.conditions}
-        for one in now.status.conditions:
-            was, bad = old.get(one.type), (one.status == "True") != (one.type == "Ready")
-            if one.message and bad and (was is None or was.reason != one.reason):
-                self._recorder.event(resource, now, "Warning", one.reason, one.message)
+        wrong = (one for one in now.status.conditions if (one.status == "True") != (one.type == PoolCondition.READY))
+        new = (one for one in wrong if one.type not in old or old[one.type].reason != one.reason)
+        for reason, message in dict.fromkeys((one.reason, one.message) for one in new):
+            self._recorder.event(resource, now, "Warning", reason, message)
 
 
 def _rules(pool: IPAddressPool) -> object:
