@@ -127,11 +127,3 @@ def test_deciding_changes_nothing_and_is_the_same_twice() -> None:
     wish = request("b", named="lan")
     assert assign(wish, world.ledger) == assign(wish, world.ledger)
     assert len(world.ledger) == 1
-
-
-def test_a_burst_as_large_as_the_pool_leaves_nobody_without() -> None:
-    world = World(pool("lan", "10.0.0.0/24", "10.1.0.0/24", "10.2.0.0-10.2.1.231"))
-    got = [world.get(f"s{n}") for n in range(1000)]
-    assert len(set(got)) == 1000
-    assert world.get("late") == "Exhausted"
-    assert [count.available for count in world.ledger.counts("lan").values()] == [0]
