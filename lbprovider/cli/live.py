@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation
-from lbprovider.api.core import EndpointSlice
+from lbprovider.api.core import EndpointSlice, Lease
 from lbprovider.api.meta import Object
 from lbprovider.api.registration import Registration, registration
 from lbprovider.api.resources import (
@@ -25,6 +25,7 @@ from lbprovider.api.resources import (
     Resource,
 )
 from lbprovider.deciding.known import Known
+from lbprovider.errors import KindMissing
 from lbprovider.kube.access import from_kubeconfig
 from lbprovider.kube.client import Client
 from lbprovider.kube.ports import Api, Listed, Unreadable
@@ -40,13 +41,15 @@ class Live:
         known: the objects.
         allocations: the IPAllocations.
         slices: the EndpointSlices.
-        registrations: of the speakers, by node.
+        leases: of the speakers.
+        registrations: what these say, by node.
         unreadable: objects that can't be read; nothing else is said of them.
     """
 
     known: Known
     allocations: tuple[IPAllocation, ...]
     slices: tuple[EndpointSlice, ...]
+    leases: tuple[Lease, ...]
     registrations: dict[str, Registration]
     unreadable: tuple[Unreadable, ...]
 
@@ -63,12 +66,13 @@ async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[None
         await work(api)
 
 
-async def read(api: Api, namespace: str) -> Live:
+async def read(api: Api, namespace: str, *, installed: bool = True) -> Live:
     """Lists everything.
 
     Args:
         api: the API server.
         namespace: that lbprovider runs in, with its pools.
+        installed: whether lbprovider's CRDs have to be there; if not, there are no objects of theirs where they aren't.
 
     Raises:
         ClusterError: a permission is missing, or lbprovider's CRDs are.
@@ -76,7 +80,12 @@ async def read(api: Api, namespace: str) -> Live:
     unreadable: list[Unreadable] = []
 
     async def every(resource: Resource[T], within: str = "", selector: str = "") -> dict[str, T]:
-        listed: Listed[T] = await api.list(resource, namespace=within, label_selector=selector)
+        try:
+            listed: Listed[T] = await api.list(resource, namespace=within, label_selector=selector)
+        except KindMissing:
+            if installed or resource.api_version != names.API_VERSION:
+                raise
+            return {}
         unreadable.extend(listed.unreadable)
         return {one.key: one for one in listed.objects}
 
@@ -96,6 +105,7 @@ async def read(api: Api, namespace: str) -> Live:
         known,
         tuple(allocations.values()),
         tuple(slices.values()),
+        tuple(leases.values()),
         {node: one for node, one in said.items() if one is not None},
         tuple(unreadable),
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from lbprovider.api import names
-from lbprovider.api.allocation import IPAllocation
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
+from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.registration import Registration
 from lbprovider.deciding.book import Book
@@ -53,6 +56,7 @@ class Rehearsal:
     Attributes:
         ledger: who holds what, as it has become.
         advertisements: all of them, with the pools that they come to.
+        stored: the IPAllocations of ``allocations`` that are there still, by name, each with the status that it had.
         conflicts: what something else on the LAN answers for.
         decisions: what each Service gets.
     """
@@ -66,21 +70,31 @@ class Rehearsal:
         speakers: Registered | None = None,
     ) -> None:
         self.ledger = Ledger(PoolSet.of(known.pools.values()))
-        book = Book(self.ledger)
-        self.conflicts = Conflicts(book.set_aside)
-        for one in allocations:
-            book.put(names.address_of(one.metadata.name), one.spec)
-            self.conflicts.learn(one.metadata.name, one)
+        self._book = Book(self.ledger)
+        self.conflicts = Conflicts(self._book.set_aside)
+        self.stored = {one.metadata.name: one for one in allocations}
+        for name, one in tuple(self.stored.items()):
+            self.enter(names.address_of(name), one.spec)
         self.advertisements: tuple[L2Advertisement, ...] = resolved(
             known.advertisements.values(), known.pools.values(), self.ledger
         )
         lans = Registered() if speakers is None else speakers
         self.decisions = Decisions(
             known,
-            book,
-            book.put,
-            places=Placing(known, lans, lambda: self.advertisements, book.loads),
+            self._book,
+            self.enter,
+            places=Placing(known, lans, lambda: self.advertisements, self._book.loads),
             conflicts=self.conflicts,
             scope=scope,
             wall=lambda: now,
         )
+
+    def enter(self, address: IPAddress, spec: IPAllocationSpec | None) -> None:
+        """The IPAllocation of the address is this from now on, with the status that it has (None: there is none)."""
+        self._book.put(address, spec)
+        name = names.object_name(address)
+        stored = self.stored.pop(name, None)
+        if spec is not None and stored is not None:
+            self.stored[name] = stored = msgspec.structs.replace(stored, spec=spec)
+        # One that is new has no status, which nothing can be learned from.
+        self.conflicts.learn(name, None if spec is None else stored)

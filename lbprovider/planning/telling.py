@@ -1,0 +1,207 @@
+"""What is said of a plan: each Service, each pool, each address, and what an admin should look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Any, Final
+
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
+from lbprovider.api.conditions import NO_ELIGIBLE_NODE, NO_ENDPOINTS
+from lbprovider.api.core import Service
+from lbprovider.api.meta import ObjectMeta, to_builtins
+from lbprovider.api.names import IPAddress, object_name
+from lbprovider.api.registration import Registration
+from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS
+from lbprovider.api.times import rfc3339
+from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, backed_by
+from lbprovider.deciding.pools import advertisement_status
+from lbprovider.deciding.rehearsal import Rehearsal
+from lbprovider.deciding.services import Outcome, condition
+from lbprovider.election.endpoints import Endpoints
+from lbprovider.election.placement import Reason as Ineligible
+from lbprovider.election.placement import applying
+from lbprovider.ipam.assign import assign
+from lbprovider.ipam.ranges import Family, in_order
+from lbprovider.ipam.reasons import Reason, Refused
+from lbprovider.ipam.request import request_of
+from lbprovider.planning.objects import Objects, Options
+from lbprovider.planning.result import AnnouncementResult, Count, PoolResult, Problem, Result, ServiceResult
+
+_LACKS_ENDPOINTS: Final = frozenset({Ineligible.NO_ENDPOINTS, Ineligible.NO_LOCAL_ENDPOINT})
+
+
+# --- Services
+
+
+def decided(service: Service, outcome: Outcome | None, rehearsal: Rehearsal) -> ServiceResult:
+    """A Service of ours as it was decided; None: nothing is, and it stays as it is."""
+    if outcome is None:
+        reason, message = _too_early(service, rehearsal)
+        return _said(service, shown(service), rehearsal, reason, message)
+    said = outcome.condition
+    return _said(service, tuple(map(str, outcome.shown)), rehearsal, said.reason, said.message)
+
+
+def unchanged(service: Service, rehearsal: Rehearsal) -> ServiceResult:
+    """A Service of ours as its own status has it."""
+    said = condition(service)
+    reason, message = ("", "") if said is None else (said.reason, said.message)
+    return _said(service, shown(service), rehearsal, reason, message)
+
+
+def shown(service: Service) -> tuple[str, ...]:
+    """What its status shows, whoever wrote it."""
+    return tuple(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress)
+
+
+def _too_early(service: Service, rehearsal: Rehearsal) -> tuple[str, str]:
+    """Why nothing is decided: each Service has its families here, so that is for lack of pools."""
+    request = request_of(service, {})
+    answer = request if isinstance(request, Refused) else assign(request, rehearsal.ledger)
+    if not isinstance(answer, Refused):
+        raise TypeError(f"{service.key}: {answer!r} is an answer, and none was given")
+    return answer.reason, answer.message
+
+
+def _said(service: Service, ingress: tuple[str, ...], rehearsal: Rehearsal, reason: str, message: str) -> ServiceResult:
+    meta, ledger = service.metadata, rehearsal.ledger
+    held = {str(address): ledger[address].pool for address in ledger.held_by(meta.uid)}
+    pools = {address: held[address] for address in ingress if address in held}
+    first = pools.get(ingress[0]) if ingress else None
+    return ServiceResult(meta.namespace, meta.name, ingress, first, pools, reason, message)
+
+
+# --- pools, addresses, problems
+
+
+def told(
+    objects: Objects,
+    options: Options,
+    rehearsal: Rehearsal,
+    services: Iterable[ServiceResult],
+    *,
+    registrations: Mapping[str, Registration] | None,
+    now: float,
+) -> Result:
+    """The whole result.
+
+    Args:
+        objects: that it is about.
+        options: the flags that decide.
+        rehearsal: who holds what.
+        services: those of ours.
+        registrations: of the speakers; None: every Node is taken to run one.
+        now: seconds since 1970.
+    """
+    backed = _backed(objects)
+    live = [spec for _, spec in _allocations(rehearsal) if spec.services]
+    announced = [
+        announcement(
+            spec,
+            objects.known,
+            rehearsal.advertisements,
+            registrations=registrations,
+            backed=backed,
+            ignore_exclude_label=options.ignore_exclude_label,
+        )
+        for spec in live
+    ]
+    problems = (
+        *_of_pools(objects, rehearsal),
+        *_of_advertisements(objects, rehearsal, rfc3339(now)),
+        *_of_addresses(objects, rehearsal, zip(live, announced, strict=True)),
+        *objects.problems,
+    )
+    return Result(
+        services=tuple(services),
+        allocations=tuple(_manifest(address, spec) for address, spec in _allocations(rehearsal)),
+        pools=tuple(_pool(pool.metadata.name, rehearsal) for pool in objects.known.pools.values()),
+        announcements=tuple(map(_announced, announced)),
+        problems=problems,
+    )
+
+
+def _allocations(rehearsal: Rehearsal) -> Iterator[tuple[IPAddress, IPAllocationSpec]]:
+    ledger = rehearsal.ledger
+    return ((address, ledger[address]) for address in in_order(ledger))
+
+
+def _manifest(address: IPAddress, spec: IPAllocationSpec) -> Mapping[str, Any]:
+    made = IPAllocation(metadata=ObjectMeta(name=object_name(address)), spec=spec)
+    return {"apiVersion": ALLOCATIONS.api_version, "kind": ALLOCATIONS.kind, **to_builtins(made)}
+
+
+def _pool(name: str, rehearsal: Rehearsal) -> PoolResult:
+    counts = rehearsal.ledger.counts(name)
+
+    def of(field: str) -> Count:
+        each: dict[Family, int] = {family: getattr(count, field) for family, count in counts.items()}
+        return Count(each.get("IPv4", 0), each.get("IPv6", 0))
+
+    return PoolResult(name, of("total"), of("assigned"), of("available"))
+
+
+def _announced(one: Announcement) -> AnnouncementResult:
+    return AnnouncementResult(
+        address=one.address,
+        eligible=one.eligible,
+        excluded={node: str(one.excluded[node]) for node in sorted(one.excluded)},
+        ranking=one.ranking,
+        interfaces={node: "all" if (named := one.interfaces[node]) is None else named for node in one.eligible},
+    )
+
+
+def _backed(objects: Objects) -> Backed | None:
+    """The endpoints of Services; one that isn't on the cluster yet is taken to have some on every Node."""
+    if objects.slices is None:
+        return None
+    known, everywhere = backed_by(objects.slices), Endpoints(ready=frozenset(objects.known.nodes))
+
+    def backed(service: str, family: Family) -> Endpoints:
+        return everywhere if service in objects.unserved else known(service, family)
+
+    return backed
+
+
+def _of_pools(objects: Objects, rehearsal: Rehearsal) -> Iterator[Problem]:
+    for pool in objects.known.pools.values():
+        name, key = pool.metadata.name, f"{POOLS.kind} {pool.key}"
+        for problem in rehearsal.ledger.pools.refused.get(name, ()):
+            yield Problem(key, problem.reason, problem.message)
+        if answering := rehearsal.conflicts.answering(name):
+            yield Problem(key, Reason.LAN_ANSWERS_FOR_POOL, answering)
+
+
+def _of_advertisements(objects: Objects, rehearsal: Rehearsal, now: str) -> Iterator[Problem]:
+    for one in rehearsal.advertisements:
+        for said in advertisement_status(one, objects.known.pools, now).conditions:
+            if said.type == "Ready" and said.status == "False":
+                yield Problem(f"{ADVERTISEMENTS.kind} {one.key}", said.reason, said.message)
+
+
+def _of_addresses(
+    objects: Objects, rehearsal: Rehearsal, announced: Iterable[tuple[IPAllocationSpec, Announcement]]
+) -> Iterator[Problem]:
+    """Addresses that no node may announce; without any Node only those that no L2Advertisement is for."""
+    services = objects.known.services
+    for spec, one in announced:
+        if one.ranking:
+            continue
+        counts = Counter(one.excluded.values())
+        if not objects.known.nodes:
+            labels = [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]
+            if applying(rehearsal.advertisements, spec.pool, labels):
+                continue
+            counts = Counter([Ineligible.NO_ADVERTISEMENT])
+        endpoints = not _LACKS_ENDPOINTS.isdisjoint(counts)
+        name = f"{ALLOCATIONS.kind} {object_name(ip_address(one.address))}"
+        yield Problem(name, NO_ENDPOINTS if endpoints else NO_ELIGIBLE_NODE, _nobody(one.address, counts))
+
+
+def _nobody(address: str, counts: Counter[Ineligible]) -> str:
+    """As the controller says it of an IPAllocation."""
+    each = ", ".join(f"{reason} ({counts[reason]})" for reason in Ineligible if reason in counts)
+    advice = ADVICE.get(max(counts, key=lambda reason: counts[reason]), "")
+    return f"No node may announce {address}: {each}" + (f"; {advice}." if advice else ".")
