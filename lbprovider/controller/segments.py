@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from lbprovider.api.conditions import SegmentCondition, SegmentReason
 from lbprovider.api.meta import Condition, Object, ObjectMeta, with_condition
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import SEGMENTS
@@ -216,9 +217,9 @@ class Segments:
         lasting = bool(unheard - self._recent(self._unheard_since, segment.metadata.name, unheard, UNHEARD))
         status: Literal["True", "False"] = "True" if lasting else "False"
         return Condition(
-            type="NodesUnheard",
+            type=SegmentCondition.NODES_UNHEARD,
             status=status,
-            reason=Why.NODES_UNHEARD if lasting else "AllHeard",
+            reason=Why.NODES_UNHEARD if lasting else SegmentReason.ALL_HEARD,
             message=plan.message if lasting else "",
             observed_generation=segment.metadata.generation,
         )
@@ -244,9 +245,9 @@ def _last_resort(segment: Segment) -> Condition:
         "40 s and nobody answered for the addresses; if the others do live, two may answer for one address"
     )
     return Condition(
-        type="ServingWithoutQuorum",
+        type=SegmentCondition.SERVING_WITHOUT_QUORUM,
         status="True" if serving else "False",
-        reason="QuorumLost" if serving else "Quorum",
+        reason=SegmentReason.QUORUM_LOST if serving else SegmentReason.QUORUM,
         message=message if serving else "",
         observed_generation=segment.metadata.generation,
     )
