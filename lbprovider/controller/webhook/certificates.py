@@ -85,12 +85,13 @@ Kept = tuple[Generation, ...]
 """None, one, or the elder and the younger."""
 
 
-def keep(stored: Kept, shown: Generation | None, now: float, make: Callable[[], Generation]) -> Kept:
+def keep(stored: Kept, shown: Generation | None, believed: bytes, now: float, make: Callable[[], Generation]) -> Kept:
     """What is to be in the Secret.
 
     Args:
         stored: what is in it, the elder first; of what can't be used, nothing.
         shown: what we show, which goes on to be believed for a while where it was taken out of the Secret.
+        believed: the authorities that the API server was told of before now, in PEM form.
         now: seconds since 1970.
         make: makes a new generation.
 
@@ -103,7 +104,7 @@ def keep(stored: Kept, shown: Generation | None, now: float, make: Callable[[], 
     youngest = good[-1]
     if now >= youngest.ends - RENEW:
         return (youngest, make())
-    if len(good) > 1 and now >= youngest.made + 2 * SPREAD:
+    if len(good) > 1 and now >= youngest.made + 2 * SPREAD and youngest.pems.authority in believed:
         return (youngest,)
     return stored if good == stored else good
 

@@ -216,7 +216,7 @@ def _takes_away(new: IPAddressPool | None, before: Pool) -> bool:
     return (
         (after.pinning is not None and after.pinning != before.pinning)
         or (after.careful and not before.careful)
-        or any(subtract(piece, left) for piece in before.every_piece())
+        or any(True for piece in before.every_piece() for _ in subtract(piece, left))
     )
 
 

@@ -11,6 +11,7 @@ import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ from lbprovider.api.times import rfc3339
 from lbprovider.api.webhook import ValidatingWebhookConfiguration
 from lbprovider.controller.tasks import beside
 from lbprovider.controller.webhook import certificates, handshake
-from lbprovider.controller.webhook.certificates import Generation, Kept
+from lbprovider.controller.webhook.certificates import Generation, Kept, Pems
 from lbprovider.errors import Conflict, KindMissing, LbproviderError, NotFound
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector
@@ -97,7 +98,7 @@ class Keeper:
         if configuration is None:
             return certificates.LOOK
         believed = _bundle_of(configuration)
-        kept = await self._keep(now)
+        kept = await self._keep(believed, now)
         chosen = certificates.to_show(kept, believed, now)
         await self._show(chosen)
         if self._shown != chosen:
@@ -125,12 +126,12 @@ class Keeper:
         )
         return None
 
-    async def _keep(self, now: float) -> Kept:
+    async def _keep(self, believed: bytes, now: float) -> Kept:
         """The Secret as it is to be, written where it wasn't so."""
         for _ in range(ATTEMPTS):
             secret = await self._secret()
             stored = () if secret is None else self._usable(secret)
-            kept = certificates.keep(stored, self._shown, now, lambda: _made(self._hosts, now))
+            kept = certificates.keep(stored, self._shown, believed, now, lambda: _made(self._hosts, now))
             data = certificates.encode(kept)
             if secret is not None and dict(secret.data) == data:
                 return kept
@@ -154,7 +155,7 @@ class Keeper:
         found = []
         for pems in certificates.decode(secret.data):
             try:
-                found.append(handshake.examine(pems, self._hosts))
+                found.append(_examined(pems, self._hosts))
             except handshake.Unusable as error:
                 self._say("a certificate of the webhook can't be used and is replaced", str(error))
         return tuple(found)
@@ -223,6 +224,12 @@ def hosts(namespace: str) -> tuple[str, ...]:
     """The DNS names of the webhook's Service; the API server looks for the first."""
     name = f"{names.WEBHOOK}.{namespace}.svc"
     return (name, f"{name}.cluster.local", f"{names.WEBHOOK}.{namespace}")
+
+
+@lru_cache(maxsize=4)
+def _examined(pems: Pems, hosts: tuple[str, ...]) -> Generation:
+    """Once for each that there is: a handshake takes some milliseconds."""
+    return handshake.examine(pems, hosts)
 
 
 def _made(hosts: Sequence[str], now: float) -> Generation:

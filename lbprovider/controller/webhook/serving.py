@@ -24,7 +24,7 @@ KIND: Final = "AdmissionReview"
 MOST_BYTES: Final = 8 << 20
 """Of one request: an object before and after, of which etcd takes 1.5 MB each, with room for JSON's escapes."""
 MOST_CONNECTIONS: Final = 64
-"""API servers keep a few each. Where there are more, the oldest one ends when it is idle."""
+"""API servers keep a few each. For one more, the oldest that is idle makes way."""
 READ_TIMEOUT: Final = 2.0
 """Seconds in which a request has to be here, once it has begun; the API server gives the whole review 3."""
 HANDSHAKE_TIMEOUT: Final = 5.0
@@ -32,6 +32,8 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 KEEPALIVE: Final = 120.0
 """Seconds that an idle connection is kept: longer than the API server does (90), which so never writes into a closed
 one."""
+LINGERING: Final = 1.0
+"""Seconds for which the rest of a request that was too long is read and dropped, so that its sender hears why."""
 STOP_TIMEOUT: Final = 2.0
 """Seconds that reviews in flight have when we end."""
 
@@ -52,9 +54,12 @@ class ReviewServer:
         self._context = handshake.server_context()
         self._shown: Generation | None = None
         self._server: asyncio.Server | None = None
+        self._busy: set[web.RequestHandler] = set()
         app = web.Application(client_max_size=MOST_BYTES)
         app.router.add_post(PATH, self._validate)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=STOP_TIMEOUT)
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=KEEPALIVE, shutdown_timeout=STOP_TIMEOUT, lingering_time=LINGERING
+        )
 
     @property
     def port(self) -> int:
@@ -104,10 +109,19 @@ class ReviewServer:
             raise RuntimeError("a connection to a server that was never set up")
         connections = server.connections
         if len(connections) >= MOST_CONNECTIONS:
-            connections[0].close()
+            idle = next((each for each in connections if each not in self._busy), None)
+            if idle is not None:
+                idle.force_close()
         return server()
 
     async def _validate(self, http: web.Request) -> web.Response:
+        self._busy.add(http.protocol)
+        try:
+            return await self._answer(http)
+        finally:
+            self._busy.discard(http.protocol)
+
+    async def _answer(self, http: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 body = await http.read()
