@@ -21,10 +21,11 @@ POOLS = [
     pool("old", "10.0.0.0/30", "2001:db8::/127"),
     pool("young", "10.0.0.2-10.0.0.5", created="2026-01-02T00:00:00Z"),
     pool("other", "10.1.0.0/31", "2001:db8:1::/127"),
+    pool("twin", "10.1.0.0/30"),
     pinned("pin", "10.2.0.0", namespaces=("dev",), priority=1),
 ]
 ADDRESSES = ["10.0.0.0", "10.0.0.1", "10.0.0.5", "10.1.0.0", "10.2.0.0", "10.9.0.0", "2001:db8::", "2001:db8:1::"]
-SERVICES = st.fixed_dictionaries(
+SERVICES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "namespace": st.sampled_from(["web", "dev"]),
         "created": st.sampled_from(["2026-02-01T00:00:00Z", "2026-02-02T00:00:00Z"]),
