@@ -13,20 +13,26 @@ from typing import Final
 
 import structlog
 
+from lbprovider.api.names import IPAddress
 from lbprovider.controller.allocations import Allocations
 from lbprovider.controller.inventory import Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.deciding.conflicts import Conflicts
 from lbprovider.deciding.services import Decisions
-from lbprovider.errors import ClusterError
+from lbprovider.errors import ClusterError, LeaseLost, Overloaded, Unauthorized, Unreachable
 from lbprovider.ipam.sharing import forgiven
 
 COOLING_PERIOD: Final = 1.0
 """Seconds between two looks at what has cooled down."""
 COOLED_AT_ONCE: Final = 16
-"""IPAllocations of cooled addresses deleted in one look: Services that come and go have the API server first."""
+"""IPAllocations of cooled addresses deleted in one look while Services come and go: those have the API server first."""
+KEPT: Final = 30.0
+"""Seconds before one is tried again that the API server refused to delete."""
 YIELD_EACH: Final = 64
 """Services asked between two turns of the event loop."""
+
+_OUTAGE: Final = (Unreachable, Overloaded, Unauthorized, LeaseLost)
+"""Nothing else would be taken either."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +66,8 @@ class Freeing:
         self._queue = queue
         self._wall = wall
         self._free = 0
+        # Until when not to try again, by address.
+        self._kept: dict[IPAddress, float] = {}
         self._event = asyncio.Event()
 
     def freed(self) -> None:
@@ -86,17 +94,41 @@ class Freeing:
         """Frees what cooled down, or was set aside, for long enough; until cancelled."""
         while True:
             await asyncio.sleep(COOLING_PERIOD)
-            now, ledger = self._wall(), self._allocations.ledger
-            for address in (*ledger.lapsed(now), *self._conflicts.lapsed(now))[:COOLED_AT_ONCE]:
-                spec = ledger.get(address)
-                # Some may have it all the same, for they asked for it: it stays theirs.
-                held = spec is not None and spec.services
-                self._allocations.plan(address, forgiven(spec) if spec is not None and held else None)
-                try:
-                    await self._allocations.settle(address)
-                except ClusterError as error:
-                    log.warning("an address is kept for now", address=str(address), error=str(error))
-                    break
+            try:
+                await self._forget()
+            except ClusterError as error:
+                log.warning("addresses are kept for now", error=str(error))
+
+    async def _forget(self) -> None:
+        """Deletes the IPAllocations that are over, a few where Services wait to be worked on.
+
+        Raises:
+            ClusterError: the API server takes nothing just now; one that it refuses doesn't stop the others.
+        """
+        now, time_of_day, ledger = asyncio.get_running_loop().time(), self._wall(), self._allocations.ledger
+        over = {
+            address: ledger.get(address)
+            for address in (*ledger.lapsed(time_of_day), *self._conflicts.lapsed(time_of_day))
+        }
+        self._kept = {address: until for address, until in self._kept.items() if address in over}
+        tried = 0
+        for address, spec in over.items():
+            # Another one by now: it was given meanwhile, or somebody else wrote it.
+            if spec is None or ledger.get(address) is not spec or self._kept.get(address, 0) > now:
+                continue
+            if tried >= COOLED_AT_ONCE and len(self._queue):
+                return
+            tried += 1
+            # Some may have it all the same, for they asked for it: it stays theirs.
+            self._allocations.plan(address, forgiven(spec) if spec.services else None)
+            try:
+                await self._allocations.settle(address)
+            except ClusterError as error:
+                # In an outage too, the next look begins with another one: it may be this one's alone.
+                self._kept[address] = now + KEPT
+                if isinstance(error, _OUTAGE):
+                    raise
+                log.warning("an address is kept for now", address=str(address), error=str(error))
 
     def _age(self, key: str) -> tuple[str, str]:
         service = self._inventory.services.objects.get(key)
