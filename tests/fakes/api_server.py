@@ -324,18 +324,22 @@ def _with_ip_mode(service: Service) -> Service:
     return msgspec.structs.replace(service, status=status)
 
 
+def _all_have(key: str, patch: Any) -> bool:
+    return isinstance(patch, list) and all(isinstance(entry, Mapping) and key in entry for entry in patch)
+
+
 def _merged(old: Any, patch: Any, *, strategic: bool) -> Any:
-    """RFC 7396; strategic: lists whose entries have a type merge by it, as conditions do."""
+    """RFC 7396; strategic: lists merge by the type of their entries, as conditions do, or by their name."""
     if not isinstance(patch, Mapping):
-        typed = isinstance(patch, list) and all(isinstance(entry, Mapping) and "type" in entry for entry in patch)
-        if not (strategic and typed and isinstance(old, list | tuple)):
+        key = next((key for key in ("type", "name") if _all_have(key, patch)), None)
+        if not (strategic and key is not None and isinstance(old, list | tuple)):
             return patch
-        entries = {entry["type"]: entry for entry in old}
+        entries = {entry[key]: entry for entry in old}
         for entry in patch:
             if entry.get("$patch") == "delete":
-                entries.pop(entry["type"], None)
+                entries.pop(entry[key], None)
                 continue
-            entries[entry["type"]] = _merged(entries.get(entry["type"]), entry, strategic=strategic)
+            entries[entry[key]] = _merged(entries.get(entry[key]), entry, strategic=strategic)
         return list(entries.values())
     result = dict(old) if isinstance(old, Mapping) else {}
     for key, value in patch.items():
