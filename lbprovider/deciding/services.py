@@ -121,7 +121,7 @@ class Decisions:
                 )
             case _, Refused(reason, message, release):
                 self._wait(service.key, waits=True)
-                if reason in QUIET:
+                if reason in QUIET or self._unconfigured(service):
                     return None
                 kept = self._kept(service, release)
                 shown = self._usable(kept)
@@ -181,6 +181,11 @@ class Decisions:
         cools = pool is not None and pool.reuse_after > 0
         self._enter(address, left(spec, uid, rfc3339(self._wall()) if cools else ""))
         return True
+
+    def _unconfigured(self, service: Service) -> bool:
+        """Whether there is no pool yet and the Service holds nothing: what its status shows is another provider's."""
+        ledger = self._book.ledger
+        return not (ledger.pools.pools or ledger.pools.refused or ledger.held_by(service.metadata.uid))
 
     def _request(self, service: Service) -> Request | Refused | None:
         namespace = self._known.namespaces.get(service.metadata.namespace)
