@@ -35,7 +35,7 @@ def judged(
         about, unknown = {}, ()
         problems.append(Refusal("metadata", f"can't be read: {error}"))
     else:
-        about = _named(about)
+        about = named(about)
         problems += _metadata(about, namespaced=namespaced)
     head = {name: raw[name] for name in ("apiVersion", "kind")}
     pruned, more = schema.prune({**head, **{name: raw[name] for name in raw if name != "metadata"}})
@@ -45,10 +45,11 @@ def judged(
     return (None, tuple(problems)) if problems else (new, ())
 
 
-def _named(about: dict[str, Any]) -> dict[str, Any]:
-    """With a name like the one that the API server makes of ``generateName``."""
+def named(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with a name like the one that the API server makes of ``generateName``."""
     prefix = about.get("generateName")
-    return {**about, "name": prefix[:_PREFIX] + _RANDOM} if prefix and not about.get("name") else about
+    made = {"name": prefix[:_PREFIX] + _RANDOM} if isinstance(prefix, str) and prefix and not about.get("name") else {}
+    return {**about, **made}
 
 
 def _metadata(about: Mapping[str, Any], *, namespaced: bool) -> Iterator[Refusal]:

@@ -136,7 +136,12 @@ def read_metadata(value: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     return known, tuple(f"metadata.{each}" for each in unknown)
 
 
+_NOTHING: Final = {"string": "", "bool": False, "int32": 0, "int64": 0}
+
+
 def _scalar(value: Any, shape: str, where: str) -> Any:
+    if value is None and shape in _NOTHING:  # in a list or a map, where Go's decoder puts what it begins with
+        return _NOTHING[shape]
     if shape == "any" or (shape == "intstr" and isinstance(value, str)):
         return value
     if shape in ("int32", "int64", "intstr"):

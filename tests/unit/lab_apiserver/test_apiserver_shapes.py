@@ -89,6 +89,11 @@ def test_times_are_kept_as_the_server_writes_them(given: str, stored: str) -> No
     assert known["spec"]["renewTime"] == stored
 
 
+def test_null_within_a_map_or_list_is_what_go_begins_with() -> None:
+    given = {"labels": {"a": None}, "finalizers": ["x/y", None], "annotations": None}
+    assert read_metadata(given) == ({"labels": {"a": ""}, "finalizers": ["x/y", ""]}, ())
+
+
 def test_metadata_of_custom_kinds() -> None:
     assert read_metadata({"name": "a", "colour": 1}) == ({"name": "a"}, ("metadata.colour",))
     with pytest.raises(TypeMismatch, match=r"Go struct field ObjectMeta\.name of type string"):
