@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from lbprovider.api.allocation import IPAllocation
-from lbprovider.api.conditions import ANNOUNCED
+from lbprovider.api.conditions import ANNOUNCED, ServiceReason
 from lbprovider.api.core import Service
+from lbprovider.api.meta import Condition
 from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.registration import Registration
 from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement
@@ -169,15 +170,16 @@ def explain(
         )  # fmt: skip
 
     addresses = tuple(map(held, outcome.addresses))
-    return Explanation(
-        service.key,
-        outcome.condition.reason,
-        outcome.condition.message,
-        shown,
-        addresses,
-        pools,
-        tuple(_advise(service, outcome, addresses)),
-    )
+    said = _said(service, outcome)
+    advice = tuple(_advise(service, said, outcome, addresses))
+    return Explanation(service.key, said.reason, said.message, shown, addresses, pools, advice)
+
+
+def _said(service: Service, outcome: Outcome) -> Condition:
+    """The condition as it would be written now; where somebody else writes the addresses, as it is."""
+    written = condition(service)
+    left = written is not None and written.reason == ServiceReason.FOREIGN_CONTROLLER
+    return written if written is not None and left else outcome.condition
 
 
 def _not_ours(service: Service, scope: Scope) -> tuple[str, str]:
@@ -275,13 +277,13 @@ def _with_leader(held: Held, allocation: IPAllocation | None) -> Held:
     )
 
 
-def _advise(service: Service, outcome: Outcome, addresses: tuple[Held, ...]) -> Iterator[str]:
-    said = outcome.condition
+def _advise(service: Service, said: Condition, outcome: Outcome, addresses: tuple[Held, ...]) -> Iterator[str]:
     if said.reason != Reason.ASSIGNED:
         yield said.message
     written = condition(service)
     shown = tuple(entry.ip for entry in service.status.load_balancer.ingress)
-    if shown != tuple(map(str, outcome.shown)) or written is None or written.reason != said.reason:
+    lags = shown != tuple(map(str, outcome.shown)) and said.reason != ServiceReason.FOREIGN_CONTROLLER
+    if lags or written is None or written.reason != said.reason:
         yield (
             "The Service's status doesn't say so yet: either the controller is about to write it, or it isn't running "
             "or may not (its log, and its condition Ready, say why)."

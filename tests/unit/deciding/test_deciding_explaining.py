@@ -18,6 +18,7 @@ from lbprovider.api.registration import Attachment, Registration
 from lbprovider.deciding.explaining import Explanation, Look, explain
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Registered, Rehearsal
+from lbprovider.deciding.services import CONDITION
 from lbprovider.election.endpoints import Endpoints
 from tests.unit.ipam.builders import FOUR, PREFER, SIX, pool, service
 
@@ -270,3 +271,17 @@ def test_the_owner_that_does_not_rank_first_stays_and_it_says_why() -> None:
     found = told("a", there, [moved])
     assert found.addresses[0].placed == "n2 ranks first of 2 that may; n1 has it, and a healthy owner stays."
     assert ip_address(found.addresses[0].address) == ip_address("10.0.0.0")
+
+
+def test_a_status_that_is_left_to_another_controller_is_said_in_its_words() -> None:
+    theirs = Condition(type=CONDITION, status="False", reason="ForeignController", message='"k3s" keeps changing it.')
+    there, allocations = settled(known([FOUR], [service("a", status=("192.0.2.1",))]), on_lan("n1"))
+    (one,) = there.services.values()
+    status = msgspec.structs.replace(
+        service("a", status=("192.0.2.1",)).status, conditions=(theirs,)
+    )  # fmt: skip
+    there = _with(there, {one.key: msgspec.structs.replace(one, status=status)})
+    found = told("a", there, allocations)
+    assert (found.reason, found.shown) == ("ForeignController", ("192.0.2.1",))
+    assert [held.address for held in found.addresses] == ["10.0.0.0"]
+    assert found.advice == (theirs.message,)
