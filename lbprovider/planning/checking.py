@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from lbprovider import admission
+from lbprovider.admission.manifests import judged
 from lbprovider.api.core import Service
 from lbprovider.api.resources import NAMESPACES, SERVICES, Resource
-from lbprovider.schema import UNCHECKED, Schema, metadata, syntax
+from lbprovider.schema import Schema, metadata, syntax
 from lbprovider.schema.causes import quoted
 
 Found = tuple[str, str]
@@ -26,25 +27,15 @@ _METADATA: Final = ("name", "labels", "annotations")
 
 
 def identity(raw: Mapping[str, Any], resource: Resource[Any]) -> Iterator[Found]:
-    """What is wrong with the name, the labels and the annotations of an object."""
+    """What is wrong with the name, the labels and the annotations of an object of Kubernetes' own kinds."""
     given = {name: raw["metadata"][name] for name in _METADATA if name in raw["metadata"]}
     for cause in metadata.causes(given, _NAMES.get(resource.kind, syntax.subdomain)):
         yield cause.field, cause.message
 
 
-def custom(raw: Mapping[str, Any], schema: Schema) -> Iterator[Found]:
-    """What is wrong with an object of our kinds: unknown fields, its schema, our own rules."""
-    known, unknown = schema.prune(raw)
-    for field in unknown:
-        yield field, "is no field of this kind; is it misspelled?"
-    whole = schema.default(known)
-    causes = schema.causes(whole)
-    for cause in causes:
-        if cause != UNCHECKED:
-            yield cause.field, cause.message
-    if UNCHECKED in causes:
-        return  # our own rules read what the schema has let pass
-    for refusal in admission.refusals(str(raw["kind"]), whole, None):
+def custom(raw: Mapping[str, Any], schema: Schema, *, namespaced: bool) -> Iterator[Found]:
+    """What is wrong with an object of our kinds."""
+    for refusal in judged(raw, schema, namespaced=namespaced)[1]:
         shown = "" if refusal.value is admission.OMITTED else f"{quoted(refusal.value)} "
         yield refusal.field, f"{shown}{refusal.message}"
 

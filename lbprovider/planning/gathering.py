@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from lbprovider.admission.manifests import named
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation, ServiceClaim
 from lbprovider.api.core import Service
@@ -48,12 +49,11 @@ Live = tuple[Resource[Any], Object]
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """An object as it is known so far. ``applied``: a document says so, and not the cluster alone."""
+    """An object as it is known so far. ``live``: it is on the cluster already."""
 
     resource: Resource[Any]
     raw: Raw
     live: bool
-    applied: bool
 
 
 def gather(
@@ -80,27 +80,30 @@ def gather(
             problems.append(Problem(f"{resource.kind} {obj.key}", "Unreadable", message))
             continue
         raw = {"apiVersion": resource.api_version, "kind": resource.kind, **to_builtins(obj)}
-        given[resource.kind, obj.key] = _Given(resource, raw, live=True, applied=False)
+        given[resource.kind, obj.key] = _Given(resource, raw, live=True)
     unusable: list[InvalidDocument] = []
     for document in documents:
-        resource, raw = _ours(document, options)
-        if resource is None:
+        read_as, written = _ours(document, options)
+        if read_as is None:
             unusable.extend(_of_our_group(document))
             problems.extend(_not_carried(document))
             continue
-        obj, wrong = _read(document, resource, raw, schemas)
+        found, wrong = _read(document, read_as, written, schemas)
         unusable.extend(wrong)
-        if obj is None:
-            continue
-        key = (resource.kind, obj.key)
-        earlier = given.get(key)
-        if earlier is not None:
-            raw = defaults.overlaid(earlier.raw, raw)
-        elif live is not None and resource is SERVICES:
-            raw = {name: value for name, value in raw.items() if name != "status"}  # as the API server does
-        given[key] = _Given(resource, raw, live=earlier is not None and earlier.live, applied=True)
+        if found is not None:
+            key = (read_as.kind, found.key)
+            given[key] = _applied(given.get(key), read_as, written, to_cluster=live is not None)
     counted = {key: one for key, one in given.items() if _counts(one, options, problems)}
     return _objects(counted, problems, complete=live is not None), tuple(unusable)
+
+
+def _applied(earlier: _Given | None, resource: Resource[Any], raw: Raw, *, to_cluster: bool) -> _Given:
+    """What a manifest makes of what is there."""
+    if earlier is not None:
+        return _Given(resource, defaults.overlaid(earlier.raw, raw), live=earlier.live)
+    if to_cluster and resource is SERVICES:
+        raw = {name: value for name, value in raw.items() if name != "status"}  # as the API server does
+    return _Given(resource, raw, live=False)
 
 
 def _ours(document: Document, options: Options) -> tuple[Resource[Any] | None, dict[str, Any]]:
@@ -110,8 +113,9 @@ def _ours(document: Document, options: Options) -> tuple[Resource[Any] | None, d
     resource = _KINDS.get((raw["apiVersion"], raw["kind"]))
     if resource is None or not isinstance(raw.get("metadata", {}), dict):
         return resource, raw  # what is wrong with the metadata is said when it is decoded
+    raw["metadata"] = named(raw.get("metadata", {}))
     if theirs is not None:
-        raw["metadata"] = {**raw.get("metadata", {}), "namespace": options.namespace}
+        raw["metadata"]["namespace"] = options.namespace
     return resource, defaults.namespaced(raw, resource, options.namespace)
 
 
@@ -119,19 +123,18 @@ def _read(
     document: Document, resource: Resource[T], raw: Mapping[str, Any], schemas: Mapping[str, Schema]
 ) -> tuple[T | None, tuple[InvalidDocument, ...]]:
     """The object, None where it can't even be decoded; and all that an API server would refuse of it."""
-    schema = schemas.get(resource.kind) if resource.api_version == names.API_VERSION else None
+    custom = resource.api_version == names.API_VERSION
+    refused = checking.custom(raw, schemas[resource.kind], namespaced=resource.namespaced) if custom else ()
+    wrong = [document.invalid(*each) for each in refused]
     try:
         obj = typed(Document(document.file, document.number, document.item, raw), resource)
     except InvalidDocument as error:
-        # Where there is a schema it says the same, and of all fields at once.
-        found = tuple(checking.custom(raw, schema)) if schema and isinstance(raw.get("metadata"), dict) else ()
-        return None, tuple(document.invalid(*each) for each in found) or (error,)
-    wrong = [*checking.identity(raw, resource)]
-    if schema is not None:
-        wrong += checking.custom(raw, schema)
+        return None, tuple(wrong) or (error,)  # of our kinds the schema has said the same, of all fields at once
+    if not custom:
+        wrong += (document.invalid(*each) for each in checking.identity(raw, resource))
     if isinstance(obj, Service):
-        wrong += checking.service(obj)
-    return obj, tuple(document.invalid(*each) for each in wrong)
+        wrong += (document.invalid(*each) for each in checking.service(obj))
+    return obj, tuple(wrong)
 
 
 def _of_our_group(document: Document) -> Iterator[InvalidDocument]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from lbprovider.api.core import Service
 from lbprovider.api.meta import Condition, Struct, to_builtins, with_condition
 from lbprovider.api.resources import (
     ADVERTISEMENTS,
@@ -44,11 +45,18 @@ def manifests(plan: Plan, now: float) -> Iterator[Raw]:
     for resource in _ORDER:
         for key, raw in raws.items():
             if key[0] == resource.kind:
-                yield _with_status(raw, statuses[key]) if key in statuses else raw
+                one = _with_uid(raw, plan.objects.known.services[key[1]]) if resource is SERVICES else raw
+                yield _with_status(one, statuses[key]) if key in statuses else one
     for made in plan.result.allocations:
         name = made["metadata"]["name"]
         before = raws[ALLOCATIONS.kind, name] if name in plan.rehearsal.stored else made
         yield {**before, "spec": made["spec"]}
+
+
+def _with_uid(raw: Raw, service: Service) -> Raw:
+    """With the uid that IPAllocations know it by, for they may not name it any more."""
+    uid = service.metadata.uid
+    return raw if uid == service.key else {**raw, "metadata": {**raw["metadata"], "uid": uid}}
 
 
 def _with_status(raw: Raw, status: Raw) -> Raw:
