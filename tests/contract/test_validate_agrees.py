@@ -42,7 +42,7 @@ _METADATA: Final[tuple[Object, ...]] = (
     {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "a", "uid": "b"}]},
 )  # fmt: skip
 """What may be written into an object's metadata."""
-_STATUS: Final = ({"x": 1}, {"conditions": "none"}, {"conditions": []}, {}, None, "lost")
+_STATUS: Final[tuple[object, ...]] = ({"x": 1}, {"conditions": "none"}, {"conditions": []}, {}, None, "lost")
 """What may be written for its status, which is left out when it is made."""
 
 

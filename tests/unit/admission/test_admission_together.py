@@ -96,6 +96,13 @@ def test_several_overlaps_are_said_at_once_and_few_are_named() -> None:
     assert "IPAddressPool p4 and 2 more:" in found["spec.addresses[0]"]
 
 
+@pytest.mark.parametrize("excluded", [[], ["192.0.2.100"]], ids=["one piece", "two pieces"])
+def test_the_lowest_addresses_in_common_are_named(excluded: list[str]) -> None:
+    mine = made("new", "192.0.2.0/24", excludeAddresses=excluded)
+    found = said(mine, None, [made("lan", "192.0.2.200", "192.0.2.5", "192.0.2.90")])
+    assert found["spec.addresses[0]"].startswith("has addresses in common with other pools, 192.0.2.5 with IPAddressPo")
+
+
 def test_entries_of_one_pool_may_not_overlap() -> None:
     twice = made("new", "192.0.2.0/24", "192.0.2.9")
     assert said(twice, None) == {"spec.addresses": "192.0.2.0-192.0.2.255 and 192.0.2.9 overlap; "

@@ -234,6 +234,8 @@ def test_a_pool_that_leaves_out_live_addresses_is_told_so() -> None:
     assert ask(both(GOOD, held, split))[0] == 0
     assert len(ask(both(GOOD, held, split.replace("/24", "/33")))[1]) == 1, "nobody knows what that one would cover"
     assert ask(both(GOOD, allocation("198.51.100.7", pool="elsewhere")))[0] == 0
+    overlapping = GOOD.replace("name: lan", "name: other").replace("/24", "/24, 203.0.113.0/24")
+    assert "in common" in only(both(GOOD, overlapping, allocation("203.0.113.7", pool="other"))), "that first"
 
 
 def test_pinning_is_held_against_services_and_namespaces_of_the_input() -> None:
@@ -287,8 +289,18 @@ def test_requests_that_make_no_sense_are_said_by_their_reason(annotations: str, 
         ('{lbprovider.io/loadBalancerIPs: "192.0.2.1,2001:db8::1"}', "ipFamilies: [IPv6, IPv4]"),
         ("{lbprovider.io/loadBalancerIPs: nonsense}", "loadBalancerClass: example.com/other"),
         ("{lbprovider.io/address-pool: nowhere}", ""),
+        ("{lbprovider.io/loadBalancerIPs: nonsense}", "clusterIP: None"),
     ],
-    ids=["IPv6 cluster", "IPv4 cluster", "dual-stack", "dual-stack, one", "both families", "not ours", "a pool"],
+    ids=[
+        "IPv6 cluster",
+        "IPv4 cluster",
+        "dual-stack",
+        "dual-stack, one",
+        "both families",
+        "not ours",
+        "a pool",
+        "none",
+    ],
 )
 def test_requests_that_some_cluster_could_meet_are_well(annotations: str, spec: str) -> None:
     assert ask(service(annotations, spec))[0] == 0
