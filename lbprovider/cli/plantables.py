@@ -119,4 +119,4 @@ def _lines(console: Console, title: str, lines: Sequence[str]) -> None:
 
 
 def _say(console: Console, line: str, style: str | None = None) -> None:
-    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, style=style, markup=False, highlight=False)

@@ -17,6 +17,7 @@ from lbprovider.deciding.known import Known
 from lbprovider.election import endpoints, placement
 from lbprovider.election.endpoints import Endpoints
 from lbprovider.election.placement import NodeView, Reason
+from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import Family, family_of
 
 ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
@@ -71,6 +72,14 @@ class Announcement:
         return tuple(sorted(self.ranking))
 
 
+def lot_of(spec: IPAllocationSpec, ledger: Ledger) -> bytes:
+    """Of the addresses that its Services have on its LAN the lowest, IPv4 first: both families rank alike."""
+    own = ip_address(spec.address)
+    beside = (other for claim in spec.services for other in ledger.held_by(claim.uid))
+    on_lan = (other for other in beside if ledger[other].segment == spec.segment)
+    return min((own.packed, *(other.packed for other in on_lan)), key=lambda packed: (len(packed), packed))
+
+
 def announcement(
     spec: IPAllocationSpec,
     known: Known,
@@ -79,6 +88,7 @@ def announcement(
     registrations: Mapping[str, Registration] | None,
     backed: Backed | None,
     ignore_exclude_label: bool = False,
+    lot: bytes = b"",
 ) -> Announcement:
     """Looks at each node as the speakers do (``election.placement``).
 
@@ -89,6 +99,7 @@ def announcement(
         registrations: of the speakers, by node; None: every node is taken to run one that is on the address's LAN.
         backed: the Services' endpoints; None: every Service is taken to be served from every node.
         ignore_exclude_label: whether the speakers heed KEP-1143's label, where ``registrations`` doesn't say.
+        lot: as ``lot_of`` says; empty for the address's own.
     """
     address = ip_address(spec.address)
     labels = [
@@ -113,7 +124,7 @@ def announcement(
             (claim.external_traffic_policy == "Local", backed(claim.key, family_of(address)))
             for claim in spec.services
         )  # fmt: skip
-    found = placement.place(address.packed, map(view, known.nodes.values()), spec.nodes, behind)
+    found = placement.place(address.packed, map(view, known.nodes.values()), spec.nodes, behind, lot)
     return Announcement(
         str(address),
         found.ranking,

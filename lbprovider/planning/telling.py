@@ -15,7 +15,7 @@ from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS
 from lbprovider.api.times import rfc3339
-from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, backed_by
+from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, backed_by, lot_of
 from lbprovider.deciding.pools import advertisement_status
 from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import Outcome, condition
@@ -105,6 +105,7 @@ def told(
             registrations=registrations,
             backed=backed,
             ignore_exclude_label=options.ignore_exclude_label,
+            lot=lot_of(spec, rehearsal.ledger),
         )
         for spec in live
     ]

@@ -60,39 +60,43 @@ def advertisements(draw: st.DrawFn) -> Manifest:
     return made.advertisement(draw(st.sampled_from(NAMES)), spec=spec)
 
 
+FAMILIES = (
+    {},
+    {"ipFamilyPolicy": "PreferDualStack"},
+    {"ipFamilyPolicy": "RequireDualStack"},
+    {"ipFamilies": ["IPv6"]},
+)
+REQUESTS = (
+    {},
+    {},
+    {},
+    *({"metallb.io/loadBalancerIPs": each} for each in (*ADDRESSES[:5], "192.0.2.3,2001:db8::2", "?")),
+)
+POOLS = ({}, {}, {"lbprovider.io/address-pool": "a"}, {"lbprovider.io/address-pool": "b"})
+KEYS = ({}, {"lbprovider.io/allow-shared-ip": "k"}, {"lbprovider.io/allow-shared-ip": "l"})
+
+
 @st.composite
 def services(draw: st.DrawFn) -> Manifest:
     spec = draw(
         some(
-            ipFamilyPolicy=st.sampled_from(("SingleStack", "PreferDualStack", "RequireDualStack")),
-            ipFamilies=st.sampled_from((["IPv4"], ["IPv6"])),
             externalTrafficPolicy=st.sampled_from(("Cluster", "Local")),
-            loadBalancerIP=st.sampled_from(ADDRESSES),
-            loadBalancerClass=st.sampled_from(("lbprovider.io/l2", "other/class")),
-            type=st.sampled_from(("LoadBalancer", "ClusterIP")),
+            loadBalancerClass=st.sampled_from(("lbprovider.io/l2", "lbprovider.io/l2", "other/class")),
+            type=st.sampled_from(("LoadBalancer", "LoadBalancer", "ClusterIP")),
             selector=LABELS,
         )
     )
-    annotations = draw(
-        some(
-            **{
-                "lbprovider.io/address-pool": st.sampled_from(NAMES),
-                "metallb.io/loadBalancerIPs": st.sampled_from((*ADDRESSES, "192.0.2.3,2001:db8::2", "nonsense")),
-                "lbprovider.io/allow-shared-ip": st.sampled_from(("k", "l")),
-            }
-        )
-    )
+    annotations = {each: value for of in (REQUESTS, POOLS, KEYS) for each, value in draw(st.sampled_from(of)).items()}
     shown = draw(st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True))
-    name = draw(st.sampled_from(NAMES))
-    uid = {"uid": f"uid-{name}"} if draw(st.booleans()) else {}
+    name, namespace = draw(st.sampled_from(NAMES)), draw(st.sampled_from(("one", "two")))
     return made.service(
         name,
         *draw(st.lists(st.sampled_from((80, 443)), min_size=1, max_size=2, unique=True)),
-        namespace=draw(st.sampled_from(("one", "two"))),
-        spec=spec,
+        namespace=namespace,
+        spec={**spec, **draw(st.sampled_from(FAMILIES))},
         labels=draw(LABELS),
         annotations=annotations,
-        metadata=uid,
+        metadata={"uid": f"uid-{namespace}/{name}"} if draw(st.booleans()) else {},
         status=made.shows(*shown),
     )
 
@@ -100,14 +104,14 @@ def services(draw: st.DrawFn) -> Manifest:
 @st.composite
 def allocations(draw: st.DrawFn) -> Manifest:
     keys = draw(st.lists(st.sampled_from([f"{ns}/{name}" for ns in ("one", "two") for name in NAMES]), max_size=2))
-    claims = [(key, draw(st.sampled_from((key, f"uid-{key[-1]}", f"gone-{key[-1]}")))) for key in dict.fromkeys(keys)]
+    claims = [(key, draw(st.sampled_from((key, f"uid-{key}", f"gone-{key}")))) for key in dict.fromkeys(keys)]
     spec = {"sharingKey": "k"} if len(claims) > 1 else {}
     if not claims and draw(st.booleans()):
         spec = {"releasedAt": "2027-01-15T07:55:00Z"}  # five minutes before
     written = made.allocation(
         str(ip_address(draw(st.sampled_from(ADDRESSES)))), draw(st.sampled_from(NAMES)), *claims, **spec
     )
-    if draw(st.booleans()):
+    if claims and draw(st.booleans()):
         written["status"] = {
             "conflictMAC": "02:00:00:00:00:99",
             "conditions": [
@@ -140,8 +144,13 @@ def leases() -> st.SearchStrategy[Manifest]:
 
 
 def inputs() -> st.SearchStrategy[list[Manifest]]:
-    each = (pools(), pools(), advertisements(), services(), services(), allocations(), nodes(), slices(), leases())
-    return st.lists(st.one_of(*each), max_size=24)
+    some_of = (
+        st.lists(pools(), max_size=4),
+        st.lists(services(), max_size=8),
+        st.lists(allocations(), max_size=5),
+        st.lists(st.one_of(advertisements(), nodes(), slices(), leases()), max_size=6),
+    )
+    return st.tuples(*some_of).flatmap(lambda parts: st.permutations([one for part in parts for one in part]))
 
 
 @settings(max_examples=100)

@@ -151,6 +151,17 @@ def test_addresses_are_listed_in_their_order() -> None:
     ]  # fmt: skip
 
 
+def test_both_families_of_a_service_rank_alike() -> None:
+    dual = pool("dual", "192.0.2.1-192.0.2.9", "2001:db8::1-2001:db8::9")
+    services = [service(f"s{number}", spec={"ipFamilyPolicy": "RequireDualStack"}) for number in range(9)]
+
+    found = result(dual, ALL, *services, *(node(f"n{number}") for number in range(5)))
+
+    ranking = {one.address: one.ranking for one in found.announcements}
+    assert all(ranking[one.ingress[0]] == ranking[one.ingress[1]] for one in found.services)
+    assert len(set(ranking.values())) > 1
+
+
 # --- what an admin should look at
 
 
