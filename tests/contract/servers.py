@@ -65,6 +65,10 @@ class Server(abc.ABC):
         """A folder with ``token`` and ``ca.crt`` of one of our ServiceAccounts, as its Pod finds it."""
         return self._folder(self.token_of(name))
 
+    def admin(self) -> Path:
+        """The same of the admin."""
+        return self._folder(self._admin_token)
+
     def use(self, story: Callable[[Client], Awaitable[T]], access: Access | None = None) -> T:
         """Run a coroutine with a client of ours, the admin's unless said otherwise."""
 
