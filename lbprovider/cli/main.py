@@ -19,6 +19,7 @@ from lbprovider.api import names
 from lbprovider.cli import explain, lab
 from lbprovider.cli.drain import drain, undrain
 from lbprovider.cli.plan import plan
+from lbprovider.cli.validate import validate
 from lbprovider.errors import LbproviderError, UsageError
 from lbprovider.settings import SERVICE_ACCOUNT_DIR, ControllerSettings, FastPathKind, OnQuorumLoss, SpeakerSettings
 from lbprovider.telemetry import configure_logging
@@ -158,6 +159,7 @@ def speaker(
 app.command()(drain)
 app.command()(undrain)
 app.command()(plan)
+app.command()(validate)
 
 
 def _run(program: Coroutine[Any, Any, None], level: LogLevel) -> None:
