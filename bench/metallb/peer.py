@@ -1,5 +1,6 @@
 """MetalLB in the rig's cluster: installed from its manifest, and started as its Deployment and DaemonSet would."""
 
+import copy
 import json
 import os
 import secrets
@@ -25,36 +26,44 @@ _SELECTOR: Final = {"app": "metallb", "component": "speaker"}
 
 
 class Metallb:
-    """MetalLB, from its installation on; its programs end with the cluster's LAN.
+    """MetalLB, installed; its programs end with the cluster's LAN.
 
     Args:
         cluster: where.
         programs: what it is.
-        addresses: its pool, as ``first-last``.
+        lb_class: of the Services that it serves; None: those without one.
     """
 
-    def __init__(self, cluster: Cluster, programs: Programs, addresses: str) -> None:
+    def __init__(self, cluster: Cluster, programs: Programs, lb_class: str | None = CLASS) -> None:
+        self.documents: list[dict[str, Any]] = list(
+            yaml.safe_load_all(programs.manifest.read_text(encoding="utf-8"))
+        )  # fmt: skip
+        """All that its installation applies."""
+        self.speakers: dict[str, Process] = {}
+        """By node."""
         self._cluster = cluster
         self._programs = programs
+        self._class = [] if lb_class is None else [f"--lb-class={lb_class}"]
         self._install()
-        self._pod("controller", "control-plane", {"app": "metallb", "component": "controller"}, "")
-        key = cluster.directory / "metallb-key"
-        key.mkdir()
-        (key / "secretkey").write_text(secrets.token_hex(64), encoding="ascii")
-        self._key = key
-        self._start_controller()
+        self._key = cluster.directory / "metallb-key"
+        self._key.mkdir()
+        (self._key / "secretkey").write_text(secrets.token_hex(64), encoding="ascii")
         self._kubeconfig = self._access("speaker")
-        self.speakers: dict[str, Process] = {}
-        for node in cluster.lan.nodes.values():
+
+    def begin(self, addresses: str) -> None:
+        """Start all of it, with one pool, as ``first-last``."""
+        self._pod("controller", "control-plane", {"app": "metallb", "component": "controller"}, "")
+        self.start_controller()
+        for node in self._cluster.lan.nodes.values():
             self._pod(f"speaker-{node.name}", node.name, _SELECTOR, str(node.address4))
-        for name in cluster.lan.nodes:
+        for name in self._cluster.lan.nodes:
             self.start(name)
-        self._create("ipaddresspools", "IPAddressPool", {"addresses": [addresses]})
+        self.pool("bench", addresses)
         # Only the LAN, as the manifest's list of excluded interfaces would have it of a node without this rig's.
-        self._create("l2advertisements", "L2Advertisement", {"ipAddressPools": ["bench"], "interfaces": ["eth0"]})
+        self.advertisement("bench", ipAddressPools=["bench"], interfaces=["eth0"])
 
     def start(self, node: str) -> None:
-        """Start a node's speaker, as its DaemonSet would."""
+        """Start a node's speaker, as its DaemonSet would: the Pod ``speaker-NODE`` is there."""
         place = self._cluster.lan.nodes[node]
         environment = {
             **self._environment(self._kubeconfig, f"speaker-{node}"),
@@ -64,14 +73,13 @@ class Metallb:
             "METALLB_ML_LABELS": ",".join(f"{key}={value}" for key, value in _SELECTOR.items()),
             "METALLB_ML_SECRET_KEY_PATH": str(self._key),
         }
-        argv = [str(self._programs.speaker), "--port=9120", "--log-level=info", f"--lb-class={CLASS}"]
+        argv = [str(self._programs.speaker), "--port=9120", "--log-level=info", *self._class]
         self.speakers[node] = self._cluster.lan.spawn(
             f"metallb-speaker-{node}", place.namespace, argv, env=environment, capabilities=("net_raw",)
         )
 
     def _install(self) -> None:
-        documents: list[dict[str, Any]] = list(yaml.safe_load_all(self._programs.manifest.read_text(encoding="utf-8")))
-        kept = [each for each in documents if each["kind"] not in _RUN_BY_US | _WEBHOOK]
+        kept = [each for each in copy.deepcopy(self.documents) if each["kind"] not in _RUN_BY_US | _WEBHOOK]
         for each in kept:
             if each["kind"] == "CustomResourceDefinition":
                 each["spec"].pop("conversion", None)  # the same webhook's
@@ -92,11 +100,12 @@ class Metallb:
         addresses = {"podIP": address, "podIPs": [{"ip": address}], "hostIP": address} if address else {}
         self._cluster.api.patch(f"{_PODS}/{name}/status", {"status": {"phase": "Running", **addresses}})
 
-    def _start_controller(self) -> None:
-        argv = [str(self._programs.controller), "--port=9120", "--log-level=info", f"--lb-class={CLASS}"]
+    def start_controller(self) -> Process:
+        """Start its controller, as its Deployment would: the Pod ``controller`` is there."""
+        argv = [str(self._programs.controller), "--port=9120", "--log-level=info", *self._class]
         argv.append("--webhook-mode=disabled")
         environment = self._environment(self._access("controller"), "controller")
-        self._cluster.lan.spawn("metallb-controller", self._cluster.lan.control, argv, env=environment)
+        return self._cluster.lan.spawn("metallb-controller", self._cluster.lan.control, argv, env=environment)
 
     def _access(self, account: str) -> Path:
         return self._cluster.kubeconfig_of(f"metallb-{account}", self._cluster.token_of(account, NAMESPACE))
@@ -111,6 +120,14 @@ class Metallb:
             "METALLB_POD_NAME": pod,
         }
 
-    def _create(self, plural: str, kind: str, spec: dict[str, Any]) -> None:
-        body = {"apiVersion": "metallb.io/v1beta1", "kind": kind, "metadata": {"name": "bench"}, "spec": spec}
+    def pool(self, name: str, *addresses: str) -> None:
+        """Create an IPAddressPool."""
+        self._create("ipaddresspools", "IPAddressPool", name, {"addresses": list(addresses)})
+
+    def advertisement(self, name: str, **spec: Any) -> None:
+        """Create an L2Advertisement."""
+        self._create("l2advertisements", "L2Advertisement", name, spec)
+
+    def _create(self, plural: str, kind: str, name: str, spec: dict[str, Any]) -> None:
+        body = {"apiVersion": "metallb.io/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec}
         eventually(lambda: self._cluster.api.create(f"{_GROUP}/{plural}", body), f"{kind} is created")

@@ -47,7 +47,8 @@ class Both:
             self.start(node)
         ours.pool(cluster, "bench", _POOLS[OURS])
         ours.advertisement(cluster, "bench", interfaces=["eth0"])
-        self.metallb = Metallb(cluster, programs, _POOLS[METALLB])
+        self.metallb = Metallb(cluster, programs)
+        self.metallb.begin(_POOLS[METALLB])
         for node in cluster.lan.nodes:
             Pod(cluster, f"web-{node}", node, _SELECTOR)
         self._addresses = {provider: self._services(provider) for provider in PROVIDERS}

@@ -18,6 +18,7 @@ from lbprovider.announce.probing import Probe
 from lbprovider.api import names
 from lbprovider.cli import explain, lab
 from lbprovider.cli.drain import drain, undrain
+from lbprovider.cli.migrate import migrate
 from lbprovider.cli.plan import plan
 from lbprovider.cli.validate import validate
 from lbprovider.errors import LbproviderError, UsageError
@@ -160,6 +161,7 @@ app.command()(drain)
 app.command()(undrain)
 app.command()(plan)
 app.command()(validate)
+app.command()(migrate)
 
 
 def _run(program: Coroutine[Any, Any, None], level: LogLevel) -> None:
