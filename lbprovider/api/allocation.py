@@ -13,7 +13,8 @@ from lbprovider.api.meta import Condition, Object, Struct
 class ServiceClaim(Struct, frozen=True):
     """A Service that holds the address. ``uid`` tells a Service from a later one of the same name.
 
-    ``external_traffic_policy`` is here for the speakers, which watch no Services.
+    ``external_traffic_policy`` is here for the speakers, which watch no Services. ``resource_version`` is that of the
+    Service for which the claim was made: who takes it away has to have seen a later one (``controller.agreeing``).
     """
 
     namespace: str
@@ -21,6 +22,7 @@ class ServiceClaim(Struct, frozen=True):
     uid: str
     ports: tuple[ServicePort, ...] = ()
     external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    resource_version: str = ""
 
     @property
     def key(self) -> str:

@@ -108,10 +108,24 @@ class Allocations:
             if _fewer(base, stored):
                 self._freed()
 
+    async def learn(self, address: IPAddress) -> None:
+        """Asks what the API server has; not while a write of ours is under way, which learns it anyhow.
+
+        Raises:
+            ClusterError: it doesn't say.
+        """
+        if address not in self._open:
+            name = names.object_name(address)
+            await self._learn(name, self._store.objects.get(name))
+
     def holds(self, address: IPAddress, uid: str) -> bool:
         """Whether the API server's IPAllocation names the Service."""
+        return self.claim(address, uid) is not None
+
+    def claim(self, address: IPAddress, uid: str) -> ServiceClaim | None:
+        """What the API server's IPAllocation says of the Service; None where it doesn't name it."""
         stored = self._stored(address)
-        return stored is not None and any(claim.uid == uid for claim in stored.services)
+        return None if stored is None else next((claim for claim in stored.services if claim.uid == uid), None)
 
     def _observed(self, change: Change[IPAllocation]) -> None:
         address = _address(change.key)

@@ -72,6 +72,8 @@ class Store(Generic[T]):
         self.unreadables: Mapping[str, Unreadable] = MappingProxyType(self._unreadable)
         self._listeners: list[Callable[[Change[T]], None]] = []
         self._newest = ""
+        self.swept_at = ""
+        """The resourceVersion of our own last list: what is not here by then is not there, or is younger."""
 
     def subscribe(self, listener: Callable[[Change[T]], None]) -> None:
         """Calls ``listener`` after each change of what we decode; it must not block."""
@@ -116,7 +118,7 @@ class Store(Generic[T]):
             listed: what there is.
             newest: ``Store.newest`` as it was when the list was asked for.
         """
-        at = listed.resource_version
+        at = self.swept_at = listed.resource_version
         if older(at, newest):
             log.warning(
                 "the API server went back in time: restored from a backup?",

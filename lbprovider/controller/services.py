@@ -20,9 +20,10 @@ from lbprovider.api.meta import Condition, to_builtins
 from lbprovider.api.names import IPAddress
 from lbprovider.api.resources import SERVICES
 from lbprovider.api.times import rfc3339
+from lbprovider.controller.agreeing import Agreement
 from lbprovider.controller.allocations import Allocations
 from lbprovider.controller.foreign import Foreign, ForeignWriters
-from lbprovider.controller.inventory import Change, Inventory
+from lbprovider.controller.inventory import Change, Inventory, older
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.deciding.services import CONDITION, Decisions, Outcome, condition
 from lbprovider.errors import ClusterError, Conflict, NotFound
@@ -69,6 +70,7 @@ class Services:
         self._recorder = recorder
         self._wall = wall
         self._foreign = ForeignWriters(api, clock=clock)
+        self._agreement = Agreement(api, inventory.services, allocations)
         # uids of Services that are gone, by key, and whether that is certain: then nobody has to ask the API server.
         self._gone: dict[str, dict[str, bool]] = {}
         inventory.services.subscribe(self._service_changed)
@@ -107,13 +109,15 @@ class Services:
         Args:
             claims: before and after.
             urgency: how soon.
-            certain: a Service that isn't known here is gone; else the API server is asked, for it may just be new.
+            certain: a Service that wasn't listed is gone; else the API server is asked, for it may just be new.
         """
         for claim in claims:
             service = self._inventory.services.objects.get(claim.key)
             if service is None or service.metadata.uid != claim.uid:
                 gone = self._gone.setdefault(claim.key, {})
-                gone[claim.uid] = certain or gone.get(claim.uid, False)
+                # A claim that another controller made after our list is of a Service that may be as young.
+                listed = certain and not older(self._inventory.services.swept_at, claim.resource_version)
+                gone[claim.uid] = listed or gone.get(claim.uid, False)
             self.queue.add(claim.key, urgency)
 
     def look_again(self) -> None:
@@ -169,6 +173,8 @@ class Services:
                 self.queue.add(key, Urgency.CHANGED)
 
     async def _serve(self, service: Service) -> None:
+        if not await self._agreement.caught_up(service):
+            return  # its deletion is on its way to us, and lets everything go
         outcome = self._decisions.decide(service)
         if outcome is None:
             return
@@ -181,7 +187,7 @@ class Services:
                 raise Conflict(f"{address} went to somebody else", status=409, reason="Contested")
         await self._show(service, outcome, unmoved=unmoved)
         for address in outcome.release:
-            await self._release(address, uid)
+            await self._part(service, address)
 
     async def _set_aside(self, service: Service, aside: Iterable[tuple[IPAddress, str]]) -> None:
         """Each of them is tried: the ledger has them as left already, so no later decision would come back to one."""
@@ -199,8 +205,8 @@ class Services:
 
     async def _show(self, service: Service, outcome: Outcome, *, unmoved: bool) -> None:
         """Writes the Service's status where it differs; tells of a changed reason, and of what was put right, once."""
-        latest = self._inventory.services.objects.get(service.key)
-        if latest is None or latest.metadata.uid != service.metadata.uid:
+        latest = self._agreement.unchanged(service)
+        if latest is None:
             return  # its deletion is on its way to us, and lets everything go
         left, foreign = self._foreign.left_to(latest, outcome.shown), None
         if left is None and unmoved and self._changed_by_others(latest, outcome):
@@ -212,7 +218,7 @@ class Services:
             return
         before, now = condition(latest), outcome.condition
         body = patches.service_status(latest, outcome.shown, now, rfc3339(self._wall()))
-        if body is None or not await self._patch(latest, body):
+        if body is None or not await self._agreement.write(latest, body, outcome.shown):
             return
         shown = [str(address) for address in outcome.shown]
         log.info("status written", service=service.key, addresses=shown, reason=now.reason)
@@ -246,7 +252,7 @@ class Services:
     async def _leave(self, service: Service, said: Condition) -> None:
         """Says once that the status is left to another writer, who may take even that away."""
         body, uid = patches.condition_only(service, said, rfc3339(self._wall())), service.metadata.uid
-        if body is not None and not self._foreign.said(uid) and await self._patch(service, body):
+        if body is not None and not self._foreign.said(uid) and await self._agreement.write(service, body):
             self._foreign.say(uid)
             log.warning(said.message, service=service.key, reason=said.reason)
             self._recorder.event(SERVICES, service, "Warning", said.reason, said.message)
@@ -257,21 +263,15 @@ class Services:
         self._foreign.forget(service.metadata.uid)
         held = self._allocations.ledger.held_by(service.metadata.uid)
         body = _withdrawn(service, held)
-        if body is not None and await self._patch(service, body):
+        if body is not None and await self._agreement.write(service, body):
             log.info("withdrawn", service=service.key, addresses=[str(address) for address in held])
         for address in held:
-            await self._release(address, service.metadata.uid)
+            await self._part(service, address)
 
-    async def _patch(self, service: Service, body: Mapping[str, Any]) -> bool:
-        meta = service.metadata
-        try:
-            written = await self._api.patch(
-                SERVICES, meta.name, body, namespace=meta.namespace, subresource="status", strategic=True
-            )
-        except NotFound:
-            return False  # deleted: its event lets everything go
-        self._inventory.services.changed(written)
-        return True
+    async def _part(self, service: Service, address: IPAddress) -> None:
+        """A Service that is there lets go of an address."""
+        if await self._agreement.may_leave(service, address):
+            await self._release(address, service.metadata.uid)
 
     async def _bury(self, key: str) -> None:
         for uid, certain in list(self._gone.get(key, {}).items()):

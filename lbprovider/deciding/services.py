@@ -20,7 +20,7 @@ from lbprovider.deciding.placing import Placing
 from lbprovider.ipam.assign import Assigned, assign, start_order
 from lbprovider.ipam.ranges import family_of
 from lbprovider.ipam.reasons import QUIET, Reason, Refused, some
-from lbprovider.ipam.request import Request, is_ours, request_of
+from lbprovider.ipam.request import Request, is_ours, request_of, shown_by
 from lbprovider.ipam.sharing import joined, left, set_aside
 
 CONDITION: Final = "lbprovider.io/AddressesAssigned"
@@ -124,9 +124,10 @@ class Decisions:
                 if reason in QUIET or self._unconfigured(service):
                     return None
                 kept = self._kept(service, release)
+                given_up = tuple(one for one in self._book.ledger.held_by(service.metadata.uid) if one not in kept)
                 shown = self._usable(kept)
                 said = _said(service, shown, reason, f"{message}{self._left(service)}")
-                return Outcome(kept, said, release, shown, aside, answer)
+                return Outcome(kept, said, given_up, shown, aside, answer)
         raise TypeError(f"{service.key}: {answer!r} answers no request")
 
     def reserve(self, since: str = "") -> set[str]:
@@ -240,10 +241,12 @@ class Decisions:
         return f" It had to leave {some(map(str, left))}, which other hosts on the LAN answer for." if left else ""
 
     def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
+        """Of each family one: a crash, or another controller at the same time, may have left two."""
         order = {family: place for place, family in enumerate(service.spec.ip_families)}
-        held = self._book.ledger.held_by(service.metadata.uid)
-        kept = (address for address in held if address not in release)
-        return tuple(sorted(kept, key=lambda address: order.get(family_of(address), len(order))))
+        before = shown_by(service)
+        held = [one for one in self._book.ledger.held_by(service.metadata.uid) if one not in release]
+        kept = {family_of(one): one for one in sorted(held, key=lambda one: one in before)}
+        return tuple(sorted(kept.values(), key=lambda one: order.get(family_of(one), len(order))))
 
     def _wait(self, key: str, *, waits: bool) -> None:
         if waits:

@@ -41,6 +41,7 @@ class Request:
         backend_key: equal for Services that may share an address, as far as backends are concerned.
         ports: of the Service.
         local: its externalTrafficPolicy is Local.
+        version: its resourceVersion; empty for a Service that doesn't exist yet.
         labels: of the Service; pools select by them.
         namespace_labels: of its namespace; pools select by them too.
         status: addresses in its own status, at most one a family: used only where it holds none of that family.
@@ -61,6 +62,7 @@ class Request:
     namespace_labels: Mapping[str, str]
     status: Mapping[Family, IPAddress]
     local: bool = False
+    version: str = ""
 
     @property
     def key(self) -> str:
@@ -81,6 +83,7 @@ class Request:
             uid=self.uid,
             ports=self.ports,
             external_traffic_policy="Local" if self.local else "Cluster",
+            resource_version=self.version,
         )
 
 
@@ -139,7 +142,13 @@ def request_of(service: Service, namespace_labels: Mapping[str, str]) -> Request
         namespace_labels=namespace_labels,
         status=_status(service, families),
         local=service.spec.external_traffic_policy == "Local",
+        version=service.metadata.resource_version,
     )
+
+
+def shown_by(service: Service) -> tuple[IPAddress, ...]:
+    """The addresses in the Service's status."""
+    return tuple(address for entry in service.status.load_balancer.ingress if (address := _parse(entry.ip)))
 
 
 def _parse(text: str) -> IPAddress | None:
@@ -247,5 +256,4 @@ def _backend_key(service: Service) -> str:
 
 def _status(service: Service, families: tuple[Family, ...]) -> dict[Family, IPAddress]:
     """The first address of each wanted family; hostnames and what is no address are somebody else's, and dropped."""
-    shown = [address for entry in service.status.load_balancer.ingress if (address := _parse(entry.ip))]
-    return {family: address for address in reversed(shown) if (family := family_of(address)) in families}
+    return {family: address for address in reversed(shown_by(service)) if (family := family_of(address)) in families}

@@ -112,16 +112,30 @@ def joined(spec: IPAllocationSpec | None, request: Request, address: IPAddress, 
         key, backend = before.sharing_key, before.backend_key
     else:
         key, backend = request.sharing_key, request.backend_key if request.sharing_key else ""
-    mine = request.claim
-    services = tuple(mine if claim.uid == request.uid else claim for claim in before.services)
+    services = tuple(_brought_up(claim, request) if claim.uid == request.uid else claim for claim in before.services)
     return msgspec.structs.replace(
         before,
         pool=pool,
-        services=services if mine in services else (*services, mine),
+        services=services if any(claim.uid == request.uid for claim in services) else (*services, request.claim),
         sharing_key=key,
         backend_key=backend,
         released_at="",
     )
+
+
+def renewed(spec: IPAllocationSpec, uid: str, version: str) -> IPAllocationSpec:
+    """The IPAllocation of an address that a Service claims for another version of itself.
+
+    Args:
+        spec: as it is.
+        uid: of the Service.
+        version: its resourceVersion.
+    """
+    services = (
+        msgspec.structs.replace(claim, resource_version=version) if claim.uid == uid else claim
+        for claim in spec.services
+    )
+    return msgspec.structs.replace(spec, services=tuple(services))
 
 
 def left(spec: IPAllocationSpec, uid: str, released_at: str = "") -> IPAllocationSpec | None:
@@ -165,6 +179,12 @@ def set_aside(spec: IPAllocationSpec, uid: str, at: str) -> IPAllocationSpec:
 def forgiven(spec: IPAllocationSpec) -> IPAllocationSpec:
     """The IPAllocation of an address as if nobody had ever had to leave it."""
     return msgspec.structs.replace(spec, set_aside_at="", set_aside_for=())
+
+
+def _brought_up(claim: ServiceClaim, request: Request) -> ServiceClaim:
+    """A claim that says the same is not made anew for each version of the Service."""
+    mine = request.claim
+    return claim if msgspec.structs.replace(mine, resource_version=claim.resource_version) == claim else mine
 
 
 def _others(request: Request, spec: IPAllocationSpec) -> Others:

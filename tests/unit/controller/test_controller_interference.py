@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import TypeVar
 
 import pytest
 
-from lbprovider.api.resources import ALLOCATIONS
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec, ServiceClaim
+from lbprovider.api.meta import Object, ObjectMeta
+from lbprovider.api.resources import ALLOCATIONS, Resource
+from lbprovider.controller.writer import WORKERS
 from lbprovider.errors import ClusterError, Overloaded, Unreachable
+from lbprovider.kube.ports import Listed
 from tests.fakes.api_server import Call
+from tests.fakes.late_api import LateApi
 from tests.unit.controller.controller_world import World, run, settle
+
+T = TypeVar("T", bound=Object)
 
 
 @pytest.mark.parametrize("place", ["create ipallocations", "patch services/status"])
@@ -98,6 +106,7 @@ def test_somebody_else_was_faster_with_the_address() -> None:
             world.service()
             await settle(0.5)
             assert world.ingress() == ["192.0.2.11"]
+            assert world.held() == {"192.0.2.11": ["web"]}
             assert world.held()["192.0.2.11"] == ["web"]
 
     run(story)
@@ -129,5 +138,54 @@ def test_an_allocation_deleted_by_hand_is_made_again() -> None:
             await settle()
             assert world.held() == {"192.0.2.10": ["web"]}
             assert world.ingress() == ["192.0.2.10"]
+
+    run(story)
+
+
+def test_a_senseless_request_keeps_one_of_two_addresses_that_a_crash_left() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        web = world.service(annotations={"lbprovider.io/loadBalancerIPs": "nonsense"})
+        for address in ("192.0.2.10", "192.0.2.11"):
+            world.allocation(address, web)
+        world.show("web", "192.0.2.11")
+        async with world.controller():
+            await settle()
+            assert world.ingress() == ["192.0.2.11"]
+
+    run(story)
+
+
+def test_a_list_that_is_older_than_a_claim_is_no_proof_that_its_service_is_gone() -> None:
+    """Another controller was faster than our list of Services, and than our watch of them; we have our hands full."""
+
+    async def story(world: World) -> None:
+        world.pool("192.0.2.0/24")
+        late = False
+
+        def another(number: int) -> None:
+            meta = world.service(f"web-{number}").metadata
+            claim = ServiceClaim(
+                namespace="default", name=meta.name, uid=meta.uid, resource_version=meta.resource_version
+            )
+            spec = IPAllocationSpec(address=f"192.0.2.{number}", pool="lan", services=(claim,))
+            world.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=f"192.0.2.{number}"), spec=spec))
+
+        class Late(LateApi):
+            async def list(self, resource: Resource[T], **scope: str) -> Listed[T]:  # type: ignore[override]
+                listed = await super().list(resource, **scope)
+                if late and resource.kind == "Service":
+                    for number in range(2 * WORKERS):
+                        another(number)
+                    await settle(0.1)
+                return listed
+
+        async with world.controller(Late(world.api, lambda: 1 if late else 0)):
+            await settle()
+            late, world.deaf = True, frozenset({"services"})
+            world.relisted()
+            await settle(30)
+            assert len(world.held()) == 2 * WORKERS
+            assert not [write for write in world.writes("ipallocations") if write.startswith("delete")]
 
     run(story)
