@@ -1,7 +1,8 @@
 """What is wrong with manifests: document by document, and all of them together. No cluster is asked.
 
 What an API server would say of one of our objects is ``admission.manifests``'s, what the webhook would say of several
-``admission.together``'s, and what the controller would say of a Service's requests ``ipam.request``'s.
+``admission.together``'s, what the controller would say of a Service's requests ``ipam.request``'s, and the rest of a
+Service ``planning.checking``'s: ``lbprovider plan`` takes the same files.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -22,18 +23,19 @@ from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, NAMESPACES, POOLS, SEGMENTS, SERVICES, Resource
 from lbprovider.deciding.known import Scope
-from lbprovider.documents import Document, Reading, carried, typed
+from lbprovider.documents import Document, Reading, carried, typed, without_nulls
 from lbprovider.errors import InvalidDocument
 from lbprovider.ipam.ranges import FAMILIES, Family
 from lbprovider.ipam.reasons import QUIET, Refused
 from lbprovider.ipam.request import is_ours, request_of
+from lbprovider.planning import checking
+from lbprovider.planning.defaults import NAME_LABEL
 from lbprovider.schema import Schema
 
-T = TypeVar("T", bound=Object)
-
 _OURS: Final[Mapping[str, Resource[Any]]] = {each.kind: each for each in (POOLS, ADVERTISEMENTS, SEGMENTS, ALLOCATIONS)}
-_NAME_LABEL: Final = "kubernetes.io/metadata.name"
-"""On every Namespace, put there by the API server: its name (KEP-2161)."""
+_BUILTIN: Final[Mapping[tuple[str, str], Resource[Any]]] = {
+    (each.api_version, each.kind): each for each in (SERVICES, NAMESPACES)
+}
 _CLUSTER_IPS: Final[Mapping[Family, str]] = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}
 """Stand for those that a Service has not got yet: only their family matters."""
 
@@ -132,7 +134,7 @@ class _Input:
         service, namespace = self.services.get(key), self.namespaces.get(key.partition("/")[0])
         if service is None or namespace is None:
             return None
-        return {**namespace.metadata.labels, _NAME_LABEL: namespace.metadata.name}, service.metadata.labels
+        return {**namespace.metadata.labels, NAME_LABEL: namespace.metadata.name}, service.metadata.labels
 
 
 # --- each by itself
@@ -154,10 +156,8 @@ class _One:
             yield from self._custom(dataclasses.replace(document, raw=self._moved(theirs)))
         elif group == names.GROUP:
             yield from self._custom(document) if self._served(document) else self._unknown(document)
-        elif (document.api_version, document.kind) == (SERVICES.api_version, SERVICES.kind):
-            yield from self._service(document)
-        elif (document.api_version, document.kind) == (NAMESPACES.api_version, NAMESPACES.kind):
-            yield from self._namespace(document)
+        elif resource := _BUILTIN.get((document.api_version, document.kind)):
+            yield from self._builtin(document, resource)
         else:
             self.found.passed_over += 1
 
@@ -197,30 +197,30 @@ class _One:
         elif isinstance(obj, L2Advertisement):
             self.found.advertisements.append((document, obj))
 
-    def _service(self, document: Document) -> Iterator[Finding]:
+    def _builtin(self, document: Document, resource: Resource[Any]) -> Iterator[Finding]:
+        """A Service or a Namespace."""
         self.found.checked += 1
-        document = _placed(document, "default")
+        document = _placed(document, "default") if resource.namespaced else document
         yield from self._twice(document)
+        document = _named(document)
         try:
-            service = typed(_named(document), SERVICES)
+            obj = typed(document, resource)
         except InvalidDocument as error:
             yield _said(document, error.field, error.what)
             return
-        self.found.services[service.key] = service
+        yield from (_said(document, *each) for each in checking.identity(without_nulls(document.raw), resource))
+        if isinstance(obj, Service):
+            yield from (_said(document, *each) for each in checking.service(obj))
+            self.found.services[obj.key] = obj
+            yield from self._requests(document, obj)
+        elif isinstance(obj, Namespace):
+            self.found.namespaces[obj.key] = obj
+
+    def _requests(self, document: Document, service: Service) -> Iterator[Finding]:
         if is_ours(service, self.scope.lb_class, default_class=self.scope.default_class):
             refused = _request(service)
             if refused is not None:
                 yield _said(document, refused.reason, refused.message)
-
-    def _namespace(self, document: Document) -> Iterator[Finding]:
-        self.found.checked += 1
-        yield from self._twice(document)
-        try:
-            namespace = typed(document, NAMESPACES)
-        except InvalidDocument as error:
-            yield _said(document, error.field, error.what)
-            return
-        self.found.namespaces[namespace.metadata.name] = namespace
 
     def _twice(self, document: Document) -> Iterator[Finding]:
         name = _meta(document, "name")

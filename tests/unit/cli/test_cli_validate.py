@@ -318,6 +318,11 @@ def test_services_that_cannot_be_read_are_said() -> None:
     assert only(service().replace("port: 80", "port: http")) == (
         "document 1: Service shop/web spec.ports[0].port: is text, and has to be a whole number"
     )
+    assert only(service(name="Web")).startswith("document 1: Service shop/Web metadata.name: Invalid value:")
+    assert only(service().replace("port: 80", "port: 0")).startswith(
+        "document 1: Service shop/web spec.ports[0].port: 0"
+    )
+    assert only("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n").startswith("document 1: Namespace a.b met")
     assert only("apiVersion: v1\nkind: Namespace\nmetadata: {}\n") == (
         "document 1: Namespace metadata.name: is missing: each Namespace has one"
     )
