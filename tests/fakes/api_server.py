@@ -61,7 +61,8 @@ class FakeApi:
         self._uid = 0
         self._objects: dict[str, dict[Key, Object]] = defaultdict(dict)
         self._history: list[_Entry] = []
-        self._watchers: set[asyncio.Event] = set()
+        # In order, not by their addresses in memory: what a test sees must come out the same each time.
+        self._watchers: dict[asyncio.Event, None] = {}
         self._cut = 0
         self._managers: dict[Key, dict[str, str]] = defaultdict(dict)
 
@@ -119,7 +120,7 @@ class FakeApi:
         version, cuts = int(resource_version), self._cut
         chosen = _selected(namespace, label_selector, field_selector)
         happened = asyncio.Event()
-        self._watchers.add(happened)
+        self._watchers[happened] = None
         try:
             yield Bookmark(resource_version)
             if version < self._oldest:
@@ -137,7 +138,7 @@ class FakeApi:
                 if self._cut != cuts:
                     raise Unreachable("the fake cut the watch")
         finally:
-            self._watchers.discard(happened)
+            del self._watchers[happened]
 
     async def create(self, resource: Resource[T], obj: T) -> T:
         meta = obj.metadata
