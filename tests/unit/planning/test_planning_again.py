@@ -60,20 +60,20 @@ def advertisements(draw: st.DrawFn) -> Manifest:
     return made.advertisement(draw(st.sampled_from(NAMES)), spec=spec)
 
 
-FAMILIES = (
+FAMILIES: tuple[dict[str, Any], ...] = (
     {},
     {"ipFamilyPolicy": "PreferDualStack"},
     {"ipFamilyPolicy": "RequireDualStack"},
     {"ipFamilies": ["IPv6"]},
 )
-REQUESTS = (
+REQUESTS: tuple[dict[str, str], ...] = (
     {},
     {},
     {},
     *({"metallb.io/loadBalancerIPs": each} for each in (*ADDRESSES[:5], "192.0.2.3,2001:db8::2", "?")),
 )
-POOLS = ({}, {}, {"lbprovider.io/address-pool": "a"}, {"lbprovider.io/address-pool": "b"})
-KEYS = ({}, {"lbprovider.io/allow-shared-ip": "k"}, {"lbprovider.io/allow-shared-ip": "l"})
+POOLS: tuple[dict[str, str], ...] = ({}, {}, {"lbprovider.io/address-pool": "a"}, {"lbprovider.io/address-pool": "b"})
+KEYS: tuple[dict[str, str], ...] = ({}, {"lbprovider.io/allow-shared-ip": "k"}, {"lbprovider.io/allow-shared-ip": "l"})
 
 
 @st.composite
@@ -111,7 +111,8 @@ def allocations(draw: st.DrawFn) -> Manifest:
     written = made.allocation(
         str(ip_address(draw(st.sampled_from(ADDRESSES)))), draw(st.sampled_from(NAMES)), *claims, **spec
     )
-    if claims and draw(st.booleans()):
+    answered: bool = draw(st.booleans())
+    if claims and answered:
         written["status"] = {
             "conflictMAC": "02:00:00:00:00:99",
             "conditions": [

@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import Result
 from pytest_mock import MockerFixture
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lbprovider.api.core import Namespace, Service
 from lbprovider.api.meta import ObjectMeta
