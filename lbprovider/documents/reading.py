@@ -114,14 +114,19 @@ def _files(path: str) -> Sequence[str | InvalidDocument]:
 def _text(file: str, stdin: TextIO | None) -> str | InvalidDocument:
     shown = _SHOWN if file == STDIN else file
     try:
-        if file == STDIN:
-            return "" if stdin is None else stdin.read().removeprefix("\ufeff")
-        return Path(file).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
+        text = _given(stdin) if file == STDIN else Path(file).read_text(encoding="utf-8-sig")
+    except UnicodeError:
         return InvalidDocument(shown, None, "", "is not text in UTF-8")
     except (OSError, ValueError) as error:  # the second: a path with a zero byte in it
         why = error.strerror if isinstance(error, OSError) else str(error)
         return InvalidDocument(shown, None, "", f"can't be read: {why}")
+    return text
+
+
+def _given(stdin: TextIO | None) -> str:
+    text = "" if stdin is None else stdin.read().removeprefix("\ufeff")
+    text.encode()  # in some locales Python lets pass what isn't UTF-8
+    return text
 
 
 def _documents(file: str, text: str) -> Iterator[Document | InvalidDocument]:

@@ -8,10 +8,11 @@ last of two equal keys, and lets aliases multiply.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import yaml
 
@@ -189,7 +190,7 @@ class _Builder:
                     return self._loader.construct_yaml_int(node)
                 case "float":
                     number = self._loader.construct_yaml_float(node)
-                    if number - number == 0:  # neither infinite nor no number at all
+                    if math.isfinite(number):
                         return number
         except (ValueError, KeyError):  # a tag that is written out, before what it isn't
             pass
@@ -282,7 +283,7 @@ class _Builder:
 def _json(text: str) -> Value | Unreadable | None:
     """The text as one JSON value; None where it isn't, and may yet be YAML."""
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_number, parse_constant=_no_number)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except json.JSONDecodeError:
@@ -307,7 +308,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> Any:
+def _number(text: str) -> float:
+    number = float(text)
+    return _no_number(text) if math.isinf(number) else number
+
+
+def _no_number(text: str) -> NoReturn:
     raise Unreadable(f"{text} is no number that an object may hold", None)
 
 

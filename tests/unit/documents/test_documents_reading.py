@@ -102,6 +102,7 @@ def test_empty_documents_count_in_the_number() -> None:
         ("<<: 3\n", 1, 1, "<< stands before something else than an object"),
         ("a: \x01\n", 1, None, "is no YAML: unacceptable character #x0001: control characters are not allowed"),
         ('{"a": 1, "a": 2}', 1, None, "the key 'a' is there twice; keep one of them"),
+        ('{"a": 1e999}', 1, None, "1e999 is no number that an object may hold"),
         ('{"a": NaN}', 1, None, "NaN is no number that an object may hold"),
         ('{"a": "\\ud800"}', 1, None, "is no text: \\u with half of a surrogate pair"),
         ("[]", 1, None, "is no Kubernetes object: it has no apiVersion and kind"),
@@ -237,6 +238,10 @@ def test_what_is_no_file_of_manifests_is_named(tmp_path: Path) -> None:
         f"{paths[2]}: has none of *.yaml, *.yml, *.json",
         "a\0b: can't be read: embedded null byte",
     ]
+
+
+def test_standard_input_that_is_no_text_is_named() -> None:
+    assert str(problem("a: \udcff")) == "standard input: is not text in UTF-8"
 
 
 VALUES = st.recursive(
