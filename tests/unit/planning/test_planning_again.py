@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbprovider.planning import manifests
 from tests.unit.planning import planning_input as made
 
 ADDRESSES = tuple(f"192.0.2.{number}" for number in range(8)) + tuple(f"2001:db8::{number:x}" for number in range(4))
@@ -164,6 +165,33 @@ def test_a_plan_of_what_a_plan_wrote_is_the_same_plan(given: list[Manifest]) -> 
     assert second.result.allocations == first.result.allocations
     assert second.result.announcements == first.result.announcements
     assert second.result.pools == first.result.pools
+
+
+def test_a_service_stays_who_it_is_where_no_ipallocation_names_it_any_more() -> None:
+    """It had to leave its address, and the IPAllocation knows it by a uid that the file doesn't say."""
+    answered = made.allocation("192.0.2.0", "a", ("default/d", "uid-d"))
+    said = {"type": "Conflict", "status": "True", "reason": "ProbeAnswered", "message": "", "lastTransitionTime": ""}
+    answered["status"] = {"conflictMAC": "02:00:00:00:00:99", "conditions": [said]}
+
+    first = made.planned(made.pool("a", "192.0.2.0"), made.service("d"), answered)
+
+    assert "It had to leave 192.0.2.0" in first.result.services[0].message
+    assert made.again(first).result == first.result
+
+
+def test_who_is_not_ours_any_more_shows_what_others_wrote_and_nothing_of_ours() -> None:
+    mine = {"type": "lbprovider.io/AddressesAssigned", "status": "True", "reason": "Assigned", "message": ""}
+    theirs = {"type": "example.com/Ready", "status": "True", "reason": "Ready", "message": ""}
+    gone = made.service(
+        "a",
+        spec={"type": "ClusterIP"},
+        status={**made.shows("192.0.2.1", "198.51.100.1"), "conditions": [mine, theirs]},
+    )
+    first = made.planned(made.pool("a", "192.0.2.0/30"), gone, made.allocation("192.0.2.1", "a", ("default/a", "u")))
+
+    (written,) = (one for one in manifests(first, made.NOW) if one["kind"] == "Service")
+
+    assert written["status"] == {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}, "conditions": [theirs]}
 
 
 @settings(max_examples=100)
