@@ -24,6 +24,8 @@ class ServiceReason(StrEnum):
 
     FOREIGN_CONTROLLER = "ForeignController"
     """Another writer keeps changing ``status.loadBalancer``, and is left to it. In the condition, and an Event."""
+    ALLOCATION_REFUSED = "AllocationRefused"
+    """The API server refuses its IPAllocation, and will each time. In the condition, and an Event."""
     STATUS_CORRECTED = "StatusCorrected"
     """Another writer changed ``status.loadBalancer``, and it was put right. An Event."""
 

@@ -26,7 +26,7 @@ from lbprovider.controller.foreign import Foreign, ForeignWriters
 from lbprovider.controller.inventory import Change, Inventory, older
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.deciding.services import CONDITION, Decisions, Outcome, condition
-from lbprovider.errors import ClusterError, Conflict, NotFound
+from lbprovider.errors import ClusterError, Conflict, Forbidden, Invalid, InvalidObject, NotFound
 from lbprovider.ipam.reasons import Reason, some
 from lbprovider.kube import patches
 from lbprovider.kube.events import Recorder
@@ -113,12 +113,17 @@ class Services:
         """
         for claim in claims:
             service = self._inventory.services.objects.get(claim.key)
-            if service is None or service.metadata.uid != claim.uid:
+            if (service is None or service.metadata.uid != claim.uid) and not self._unread(claim):
                 gone = self._gone.setdefault(claim.key, {})
                 # A claim that another controller made after our list is of a Service that may be as young.
                 listed = certain and not older(self._inventory.services.swept_at, claim.resource_version)
                 gone[claim.uid] = listed or gone.get(claim.uid, False)
             self.queue.add(claim.key, urgency)
+
+    def _unread(self, claim: ServiceClaim) -> bool:
+        """Whether the Service is there, and can't be read: it has what it has until somebody can."""
+        unread = self._inventory.services.unreadables.get(claim.key)
+        return unread is not None and unread.metadata.uid in ("", claim.uid)
 
     def look_again(self) -> None:
         """Pools or speakers have changed: those who wait first, then all others."""
@@ -182,7 +187,11 @@ class Services:
         unmoved = not outcome.release and all(self._allocations.holds(address, uid) for address in outcome.addresses)
         await self._set_aside(service, outcome.aside)
         for address in outcome.addresses:
-            await self._allocations.settle(address)
+            try:
+                await self._allocations.settle(address)
+            except (Invalid, Forbidden) as error:
+                await self._say_refused(service, address, error)
+                raise
             if not self._allocations.holds(address, uid):
                 raise Conflict(f"{address} went to somebody else", status=409, reason="Contested")
         await self._show(service, outcome, unmoved=unmoved)
@@ -202,6 +211,23 @@ class Services:
                 self._recorder.event(SERVICES, service, "Warning", Reason.ADDRESS_IN_CONFLICT, why)
         if failed is not None:
             raise failed
+
+    async def _say_refused(self, service: Service, address: IPAddress, error: ClusterError) -> None:
+        """Says that nothing comes of it, however often it is tried; the addresses that the status shows stay."""
+        latest = self._agreement.unchanged(service)
+        if latest is None:
+            return
+        said = Condition(
+            type=CONDITION,
+            status="True" if latest.status.load_balancer.ingress else "False",
+            reason=ServiceReason.ALLOCATION_REFUSED,
+            message=f"The IPAllocation of {address} is refused: {error}",
+            observed_generation=latest.metadata.generation,
+        )
+        before, body = condition(latest), patches.condition_only(latest, said, rfc3339(self._wall()))
+        told = body is not None and await self._agreement.write(latest, body)
+        if told and (before is None or before.reason != said.reason):
+            self._recorder.event(SERVICES, latest, "Warning", said.reason, said.message)
 
     async def _show(self, service: Service, outcome: Outcome, *, unmoved: bool) -> None:
         """Writes the Service's status where it differs; tells of a changed reason, and of what was put right, once."""
@@ -288,6 +314,9 @@ class Services:
             service = await self._api.get(SERVICES, name, namespace=namespace)
         except NotFound:
             return True
+        except InvalidObject as error:
+            log.warning("an address is kept", service=key, error=str(error))
+            return False
         self._inventory.services.changed(service)
         return service.metadata.uid != uid
 

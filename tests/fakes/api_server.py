@@ -19,8 +19,8 @@ from lbprovider.api.core import LoadBalancerStatus, Service, ServiceStatus
 from lbprovider.api.managed import ManagedFields, ManagedMeta, ManagedService
 from lbprovider.api.meta import Object, to_builtins
 from lbprovider.api.resources import SERVICES, Resource
-from lbprovider.errors import ClusterError, Conflict, Gone, NotFound, Unreachable
-from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, WatchEvent
+from lbprovider.errors import ClusterError, Conflict, Gone, InvalidObject, NotFound, Unreachable
+from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, Unreadable, WatchEvent
 
 T = TypeVar("T", bound=Object)
 Key = tuple[str, str]  # namespace, name
@@ -56,6 +56,8 @@ class FakeApi:
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.garbled: set[str] = set()
+        """Keys of objects, of whatever kind, that nobody can decode."""
         self._version = 100
         self._oldest = self._version
         self._uid = 0
@@ -95,17 +97,20 @@ class FakeApi:
 
     async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
         await self._asked(Call("get", resource.plural, name, namespace))
+        if (current := self._current(resource, namespace, name)).key in self.garbled:
+            raise InvalidObject(f"{resource.kind} {current.key}", "can't be read")
         if resource.type is ManagedService:
             return _typed(resource, self._managed(namespace, name))
-        return self._current(resource, namespace, name)
+        return current
 
     async def list(
         self, resource: Resource[T], *, namespace: str = "", label_selector: str = "", field_selector: str = ""
     ) -> Listed[T]:
         await self._asked(Call("list", resource.plural, namespace=namespace))
         chosen = _selected(namespace, label_selector, field_selector)
-        found = [_typed(resource, o) for o in self._objects[resource.plural].values() if chosen(o)]
-        return Listed(tuple(sorted(found, key=lambda o: o.key)), str(self._version))
+        found = sorted((o for o in self._objects[resource.plural].values() if chosen(o)), key=lambda o: o.key)
+        read = tuple(_typed(resource, o) for o in found if o.key not in self.garbled)
+        return Listed(read, str(self._version), tuple(_garbled(resource, o) for o in found if o.key in self.garbled))
 
     async def watch(
         self,
@@ -131,7 +136,9 @@ class FakeApi:
                     entry = self._history[at]
                     at += 1
                     event = _event(resource, entry, chosen) if entry.version > version else None
-                    if event is not None:
+                    if isinstance(event, Changed) and event.object.key in self.garbled:
+                        yield _garbled(resource, event.object)
+                    elif event is not None:
                         yield event
                 happened.clear()
                 await happened.wait()
@@ -285,6 +292,10 @@ def _event(resource: Resource[T], entry: _Entry, chosen: Callable[[Object], bool
     if entry.before is not None and chosen(entry.before):
         return Deleted(_with_metadata(Object(metadata=entry.before.metadata), resource_version=str(entry.version)))
     return None
+
+
+def _garbled(resource: Resource[Any], obj: Object) -> Unreadable:
+    return Unreadable(resource.kind, obj.metadata, "Invalid enum value")
 
 
 def _typed(resource: Resource[T], obj: Object) -> T:
