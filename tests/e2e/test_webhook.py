@@ -64,25 +64,53 @@ def advertisement(name: str, *pools: str) -> Object:
     }
 
 
+def allocate(rig: Rig, address: str, pool: str, service: str) -> None:
+    """An address that a Service has, as the controller would write it."""
+    claim = {"namespace": "default", "name": service, "uid": f"uid-{service}"}
+    body: Object = {
+        "apiVersion": "lbprovider.io/v1beta1",
+        "kind": "IPAllocation",
+        "metadata": {"name": address},
+        "spec": {
+            "address": address,
+            "pool": pool,
+            "segment": "192.0.2.0-24",
+            "nodes": ["node1"],
+            "services": [{**claim, "ports": [{"port": 80, "protocol": "TCP", "name": "http"}]}],
+        },
+    }
+    rig.api.create(f"{ours.GROUP}/ipallocations", body)
+
+
 class Rig:
     """A cluster with lbprovider and its webhook installed, and the controller that runs now."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.api = cluster, cluster.api
+        self._addresses = set[str]()
         ours.install(cluster)
+        self.install()
+        # In a Pod the Service leads to port 9443; here nothing leads anywhere, and 443 takes a privilege.
+        unprivileged = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        cluster.lan.control.run(lambda: unprivileged.write_text("0", encoding="ascii"))
+        self.api.create(POOLS, pool("base", "198.51.100.0/28"))
+        self.controller = ours.start_controller(cluster, "controller-0")
+        self.start()
+
+    def install(self) -> None:
+        """Applies the shipped configuration; its Service is an address of the control plane."""
         self.kubectl("apply", "-f", str(MANIFEST))
         address = self.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{names.WEBHOOK}")["spec"]["clusterIP"]
-        control = cluster.lan.control
-        control.add_address("lo", address, 32)
-        # In a Pod the Service leads to port 9443; here nothing leads anywhere, and 443 takes a privilege.
-        control.run(lambda: Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", encoding="ascii"))
-        self.api.create(POOLS, pool("base", "198.51.100.0/28"))
-        self.start()
+        if address not in self._addresses:
+            self.cluster.lan.control.add_address("lo", address, 32)
+            self._addresses.add(address)
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         return self.cluster.kubectl(*arguments, **options)
 
     def start(self, *arguments: str, name: str = "controller-1") -> Process:
+        """In the place of the one that runs."""
+        self.controller.stop()
         self.controller = ours.start_controller(self.cluster, name, arguments or ("--webhook", "--webhook-port", "443"))
         eventually(lambda: ours.health(self.cluster.lan.control)[0] == http.HTTPStatus.OK, "the controller is ready")
         if not arguments:
@@ -331,44 +359,37 @@ def test_ten_thousand_addresses_are_looked_through_in_time(rig: Rig, report: Rep
     rig.api.create(POOLS, pool("many", "10.0.0.0/16"))
     collection = f"{ours.GROUP}/ipallocations"
 
-    def allocate(number: int) -> None:
-        address = f"10.0.{number >> 8}.{number & 255}"
-        claim = {"namespace": "default", "name": f"web-{number:05}", "uid": f"uid-{number}"}
-        body: Object = {
-            "apiVersion": "lbprovider.io/v1beta1",
-            "kind": "IPAllocation",
-            "metadata": {"name": address},
-            "spec": {
-                "address": address,
-                "pool": "many",
-                "segment": "192.0.2.0-24",
-                "nodes": ["node1"],
-                "services": [{**claim, "ports": [{"port": 80, "protocol": "TCP", "name": "http"}]}],
-            },
-        }
-        rig.api.create(collection, body)
+    def make(number: int) -> None:
+        allocate(rig, f"10.0.{number >> 8}.{number & 255}", "many", f"web-{number:05}")
 
     began = time.monotonic()
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(allocate, range(MANY)))
+        list(threads.map(make, range(MANY)))
     made = time.monotonic() - began
-    before, took = rig.resident(), []
-    for _ in range(5):
+    before = rig.resident()
+
+    def edit(addresses: str) -> tuple[float, Answer]:
         began = time.monotonic()
-        said = rig.refused("PATCH", f"{POOLS}/many?dryRun=All", {"spec": {"addresses": ["10.0.0.0/24"]}})
-        took.append(time.monotonic() - began)
-        assert "10.0.1.0 (default/web-00256)" in said
-    easy = []
-    for _ in range(5):
-        began = time.monotonic()
-        rig.api.patch(f"{POOLS}/many?dryRun=All", {"spec": {"addresses": ["10.0.0.0/15"]}})
-        easy.append(time.monotonic() - began)
+        body: Object = {"spec": {"addresses": [addresses]}}
+        answer = rig.api.ask("PATCH", f"{POOLS}/many?dryRun=All", body, kind="merge")
+        return time.monotonic() - began, answer
+
+    shrinks, grows = [edit("10.0.0.0/24") for _ in range(5)], [edit("10.0.0.0/15") for _ in range(5)]
+    refused = [took for took, answer in shrinks if answer.status == http.HTTPStatus.FORBIDDEN]
+    for took, answer in shrinks:
+        # A machine with much else to do may not be in time; then it says so.
+        said = answer.json.get("message", "") or answer.headers.get("Warning", "")
+        assert "10.0.1.0 (default/web-00256)" in said or "could not check" in said
+        assert took < 3.5
+    assert refused
+    assert {answer.status for _, answer in grows} == {http.HTTPStatus.OK}
     report(
         f"{MANY} IPAllocations (made in {made:.0f} s): an edit that shrinks their pool is refused after "
-        f"{statistics.median(took):.2f} s, {max(took):.2f} s at most; one that grows it passes after "
-        f"{statistics.median(easy) * 1000:.0f} ms; the controller that stands by has {before:.0f} MB before and "
-        f"{rig.resident():.0f} MB after"
+        f"{statistics.median(refused):.2f} s, {len(refused)} of {len(shrinks)} times in time; one that grows it passes "
+        f"after {statistics.median(took for took, _ in grows) * 1000:.0f} ms; the controller that stands by has "
+        f"{before:.0f} MB before and {rig.resident():.0f} MB after"
     )
+    rig.api.request("DELETE", collection)
 
 
 def test_while_no_controller_answers_pools_are_written_unchecked(rig: Rig, report: Report) -> None:
@@ -385,12 +406,14 @@ def test_without_the_webhook_the_controller_serves_none_and_nothing_else_differs
     assert rig.overlapping().status == http.HTTPStatus.CREATED
     assert rig.api.find(SECRET) is None
     assert rig.reviews() == 0
-    rig.controller.stop()
 
 
 def test_where_it_is_not_installed_it_says_so_once_and_begins_when_it_is(rig: Rig) -> None:
+    rig.controller.stop()
     rig.kubectl("delete", "-f", str(MANIFEST), "--ignore-not-found")
-    controller = rig.start("--webhook", "--webhook-port", "443", name="controller-4")
+    if rig.api.find(SECRET) is not None:
+        rig.api.delete(SECRET)
+    rig.start("--webhook", "--webhook-port", "443", name="controller-4")
     log = rig.cluster.directory / "controller-4.log"
     eventually(lambda: "waits to be installed" in log.read_text(encoding="utf-8"), "it says so")
     assert rig.api.find(SECRET) is None
@@ -398,23 +421,14 @@ def test_where_it_is_not_installed_it_says_so_once_and_begins_when_it_is(rig: Ri
     rig.kubectl("apply", "-f", "-", stdin=document)
     eventually(rig.believed, "the authority is written")
     assert log.read_text(encoding="utf-8").count("waits to be installed") == 1
-    controller.stop()
 
 
 def test_a_namespace_that_is_deleted_is_held_up_by_nothing(rig: Rig) -> None:
-    """Of an API server whose Service leads nowhere any more; the controller is asked by its own answer."""
-    address = rig.api.create(
-        f"/api/v1/namespaces/{NAMESPACE}/services",
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": names.WEBHOOK},
-            "spec": {"ports": [{"port": 443, "targetPort": 443}]},
-        },
-    )["spec"]["clusterIP"]
-    rig.cluster.lan.control.add_address("lo", address, 32)
+    """The controller goes on beside it here; in a cluster its Pods are deleted too, with seconds to end."""
+    rig.install()
     rig.start(name="controller-5")
-    assert "10.0.0.0" in rig.refused("DELETE", f"{POOLS}/many")
+    allocate(rig, "10.0.0.1", "many", "web")
+    assert "10.0.0.1 (default/web)" in rig.refused("DELETE", f"{POOLS}/many")
     rig.api.delete(f"/api/v1/namespaces/{NAMESPACE}")
     eventually(lambda: rig.api.find(f"{POOLS}/many") is None, "the pools go", within=60)
     with pytest.raises(ApiError):

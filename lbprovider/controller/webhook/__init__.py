@@ -6,7 +6,7 @@ It promises:
   without a pool that allows it, unless the pool is annotated ``lbprovider.io/force``. An advertisement that names a
   missing pool gets a warning. What is refused and in which words is ``admission.together``'s, as in ``validate``.
 - It is never in the way: the API server goes on without it (``failurePolicy: Ignore``, 3 s), and whatever it can't
-  check in 2 s it lets through, with a warning to whoever made the edit. Nothing that fails in here reaches the
+  check in 2.5 s it lets through, with a warning to whoever made the edit. Nothing that fails in here reaches the
   controller's work; so it only ever saves a mistake, and nothing depends on it (two pools made at the same instant
   pass both, and the controller then refuses the younger one).
 - Every replica answers, leading or not, from what the API server says at that moment.

@@ -272,7 +272,7 @@ def webhook(installed: list[Manifest]) -> Manifest:
 
 def test_the_webhook_is_never_in_the_way(webhook: Manifest) -> None:
     assert webhook["failurePolicy"] == "Ignore"
-    assert judging.DEADLINE + 1 <= webhook["timeoutSeconds"] <= 3
+    assert judging.DEADLINE < webhook["timeoutSeconds"] <= 3
     assert webhook["sideEffects"] == "None"  # so edits that are only tried (--dry-run=server) are checked too
     assert "caBundle" not in webhook["clientConfig"]  # which would be nobody's certificate
 
