@@ -248,23 +248,29 @@ def test_a_service_that_is_not_on_the_cluster_yet_is_taken_to_be_served() -> Non
     assert found["IPAllocation 192.0.2.2", "eligible"] == (None, ("n1",))
 
 
-@pytest.mark.parametrize(("selected", "announcer"), [("n1", None), ("n2", "n2")])
-def test_a_healthy_owner_stays(selected: str, announcer: str | None) -> None:
+@pytest.mark.parametrize("leader", ["n1", "n2"])
+@pytest.mark.parametrize("selected", ["n1", "n2", "both"])
+def test_a_healthy_owner_stays(selected: str, leader: str) -> None:
     live: list[Live] = [
         live_pool("lan", "192.0.2.1"),
         live_service("a", "u", "192.0.2.1"),
-        live_allocation("192.0.2.1", "lan", "a", "u", leader="n1"),
+        live_allocation("192.0.2.1", "lan", "a", "u", leader=leader),
         (ADVERTISEMENTS, L2Advertisement(metadata=ObjectMeta(name="all", namespace=SYSTEM))),
         (NODES, Node(metadata=ObjectMeta(name="n1", labels={"name": "n1"}))),
         (NODES, Node(metadata=ObjectMeta(name="n2", labels={"name": "n2"}))),
         (ENDPOINT_SLICES, typed_slice("a", "n1")),
     ]
-    only = {"nodeSelectors": [{"matchLabels": {"name": selected}}]}
+    only = {"nodeSelectors": [{"matchLabels": {} if selected == "both" else {"name": selected}}]}
 
     found = changed(advertisement("all", spec=only), live=live)
 
-    assert found.get(("IPAllocation 192.0.2.1", "announcer"), (None, None))[1] == announcer
-    assert found["IPAllocation 192.0.2.1", "eligible"] == (("n1", "n2"), (selected,))
+    announcer = ("IPAllocation 192.0.2.1", "announcer")
+    if selected in ("both", leader):
+        assert announcer not in found
+    else:
+        assert found[announcer] == (leader, selected)
+    if selected != "both":
+        assert found["IPAllocation 192.0.2.1", "eligible"] == (("n1", "n2"), (selected,))
 
 
 def typed_slice(of: str, *nodes: str) -> EndpointSlice:
