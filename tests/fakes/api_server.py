@@ -75,14 +75,14 @@ class FakeApi:
         return self._store(resource, obj, manager)
 
     def remove(self, resource: Resource[Any], name: str, namespace: str = "") -> None:
-        obj = self._objects[resource.plural].pop((namespace, name))
+        obj = self._objects[str(resource)].pop((namespace, name))
         if resource is SERVICES:
             self._managers.pop((namespace, name), None)
         self._remember(resource, obj, None)
 
     def objects(self, resource: Resource[T]) -> dict[str, T]:
         """All objects by key (``namespace/name`` or ``name``)."""
-        return {obj.key: _typed(resource, obj) for obj in self._objects[resource.plural].values()}
+        return {obj.key: _typed(resource, obj) for obj in self._objects[str(resource)].values()}
 
     def forget(self) -> None:
         """Compacts: watches from any earlier version are Gone."""
@@ -108,7 +108,7 @@ class FakeApi:
     ) -> Listed[T]:
         await self._asked(Call("list", resource.plural, namespace=namespace))
         chosen = _selected(namespace, label_selector, field_selector)
-        found = sorted((o for o in self._objects[resource.plural].values() if chosen(o)), key=lambda o: o.key)
+        found = sorted((o for o in self._objects[str(resource)].values() if chosen(o)), key=lambda o: o.key)
         read = tuple(_typed(resource, o) for o in found if o.key not in self.garbled)
         return Listed(read, str(self._version), tuple(_garbled(resource, o) for o in found if o.key in self.garbled))
 
@@ -150,7 +150,7 @@ class FakeApi:
     async def create(self, resource: Resource[T], obj: T) -> T:
         meta = obj.metadata
         await self._asked(Call("create", resource.plural, meta.name, meta.namespace))
-        if (meta.namespace, meta.name) in self._objects[resource.plural]:
+        if (meta.namespace, meta.name) in self._objects[str(resource)]:
             raise Conflict(f'{resource} "{meta.name}" already exists', status=409, reason="AlreadyExists")
         return self._store(resource, _without_status(obj))
 
@@ -203,7 +203,7 @@ class FakeApi:
 
     def _current(self, resource: Resource[T], namespace: str, name: str) -> T:
         try:
-            return _typed(resource, self._objects[resource.plural][namespace, name])
+            return _typed(resource, self._objects[str(resource)][namespace, name])
         except KeyError:
             raise NotFound(f'{resource} "{name}" not found', status=404, reason="NotFound") from None
 
@@ -238,7 +238,7 @@ class FakeApi:
 
     def _store(self, resource: Resource[T], obj: T, manager: str = "") -> T:
         key = (obj.metadata.namespace, obj.metadata.name)
-        old = self._objects[resource.plural].get(key)
+        old = self._objects[str(resource)].get(key)
         if isinstance(obj, Service):
             obj = _typed(resource, _with_ip_mode(obj))
         if old is None:
@@ -261,14 +261,14 @@ class FakeApi:
                 self.remove(resource, obj.metadata.name, obj.metadata.namespace)
                 return obj
         obj = _with_metadata(obj, resource_version=str(self._version + 1))
-        self._objects[resource.plural][key] = obj
+        self._objects[str(resource)][key] = obj
         self._manage(key, old, obj, manager or self.manager)
         self._remember(resource, old, obj)
         return obj
 
     def _remember(self, resource: Resource[Any], before: Object | None, after: Object | None) -> None:
         self._version += 1
-        self._history.append(_Entry(self._version, resource.plural, before, after))
+        self._history.append(_Entry(self._version, resource.plural, str(resource), before, after))
         self._wake()
 
     def _wake(self) -> None:
@@ -280,12 +280,13 @@ class FakeApi:
 class _Entry:
     version: int
     plural: str
+    kind: str
     before: Object | None
     after: Object | None
 
 
 def _event(resource: Resource[T], entry: _Entry, chosen: Callable[[Object], bool]) -> WatchEvent[T] | None:
-    if entry.plural != resource.plural:
+    if entry.kind != str(resource):
         return None
     if entry.after is not None and chosen(entry.after):
         return Changed(_typed(resource, entry.after))
