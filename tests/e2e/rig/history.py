@@ -133,12 +133,13 @@ class History:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._writes: list[Write] = []
+        self._there: dict[str, dict[str, Object]] = {kind.plural: {} for kind in _KINDS}
         self._ended = threading.Event()
         self._threads = []
         for kind in _KINDS:
             listed = api.get(kind.path())
             for each in listed["items"]:
-                self._writes.append(_write(kind.plural, each))
+                self._note(_write(kind.plural, each))
             version = listed["metadata"]["resourceVersion"]
             self._threads.append(threading.Thread(target=self._follow, args=(kind.path(), kind.plural, version)))
         for thread in self._threads:
@@ -151,6 +152,14 @@ class History:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
 
+    def allocated(self) -> int:
+        """How many IPAllocations there are, as far as was told."""
+        return len(self._there[ALLOCATIONS.plural])
+
+    def showing(self) -> int:
+        """How many Services show an address, as far as was told."""
+        return sum(bool(_shown(each)) for each in list(self._there[SERVICES.plural].values()))
+
     def replay(self) -> Replay:
         """Everything until now, judged: the watches have told all that the API server has."""
         for kind in _KINDS:
@@ -158,6 +167,13 @@ class History:
         replay = Replay()
         replay.play(self._writes)
         return replay
+
+    def _note(self, write: Write) -> None:
+        self._writes.append(write)
+        if write.object is None:
+            self._there[write.plural].pop(write.key, None)
+        else:
+            self._there[write.plural][write.key] = write.object
 
     def _caught_up(self, path: str, plural: str) -> bool:
         there = {_key(each): int(each["metadata"]["resourceVersion"]) for each in self._api.items(path)}
@@ -174,7 +190,7 @@ class History:
                     found = event["object"]
                     at = found["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        self._writes.append(_write(plural, found, gone=event["type"] == "DELETED"))
+                        self._note(_write(plural, found, gone=event["type"] == "DELETED"))
                     if self._ended.is_set():
                         return
 

@@ -1,0 +1,34 @@
+"""Ten thousand Services at once, two controllers, and one of them killed five times in their midst."""
+
+import random
+
+import pytest
+
+from tests.e2e.rig.burst import Burst
+from tests.e2e.rig.cluster import Cluster
+from tests.e2e.rig.report import Report
+
+pytestmark = pytest.mark.parametrize("cluster", [0], indirect=True, ids=["nodes=0"])
+
+COUNT = 10_000
+KILLS = 5
+WITHIN = 420.0
+"""Seconds: what a machine of two processors takes twice over."""
+MOST_WRITES = 2.05
+"""A Service: its IPAllocation and its status. What a kill leaves half done is looked at again."""
+READY = 30.0
+"""Seconds for a start with all of them there."""
+
+
+def test_each_of_ten_thousand_has_an_address_whoever_is_killed(cluster: Cluster, report: Report) -> None:
+    with Burst(cluster, COUNT, report) as burst:
+        burst.pour(KILLS, random.SystemRandom().randrange(1_000_000), within=WITHIN)
+        answers = burst.tell()
+        replay = burst.judge()
+        assert replay.broken == []
+        assert replay.differences() == []
+        assert len(replay.allocations) == COUNT
+        accepted = sum(count for what, count in answers.items() if int(what.split()[-1]) < 400)
+        assert accepted <= MOST_WRITES * COUNT
+        assert burst.quietly(lambda: burst.restart() < READY or pytest.fail("a restart takes too long")) == []
+        assert burst.quietly(burst.widen) == []
