@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
 import msgspec
 
@@ -35,12 +37,15 @@ from lbprovider.api.resources import (
     POOLS,
     SEGMENTS,
     SERVICES,
+    Resource,
 )
+from lbprovider.controller import leading
 from lbprovider.controller.inventory import Inventory, Store
 from lbprovider.controller.leading import lead
 from lbprovider.controller.tasks import beside
 from lbprovider.deciding.services import CONDITION
 from lbprovider.errors import ClusterError
+from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.kube.reflector import Reflector
 from lbprovider.settings import ControllerSettings
@@ -66,6 +71,8 @@ class World:
         self.relisted: Callable[[], None] = lambda: None
         self.deaf: frozenset[str] = frozenset()
         """Kinds, by plural, of which its watches tell nothing more."""
+        self.reports: Counter[tuple[str, ...]] = Counter()
+        """How often each Event was told, whether written or not: kind, name, reason, message."""
         self.prepare()
 
     def prepare(self) -> None:
@@ -75,9 +82,27 @@ class World:
     async def controller(self, api: Api | None = None, settings: ControllerSettings = SETTINGS) -> AsyncIterator[None]:
         """A leader that has adopted, until the end of the block; then it is gone as after SIGKILL or SIGTERM."""
         ready = asyncio.Event()
-        async with beside(lead(api or self.api, settings, self.watch, ready.set)):
-            await ready.wait()
-            yield
+        reports = self.reports
+
+        class Counting(Recorder):
+            """A real one, which writes what is said again within a minute as one Event."""
+
+            def event(
+                self,
+                resource: Resource[Any],
+                obj: Object,
+                kind: Literal["Normal", "Warning"],
+                reason: str,
+                message: str,
+            ) -> None:
+                reports[resource.kind, obj.metadata.name, reason, message] += 1
+                super().event(resource, obj, kind, reason, message)
+
+        with patch.object(leading, "Recorder", Counting):
+            term = lead(api or self.api, settings, self.watch, ready.set)
+            async with beside(term):
+                await ready.wait()
+                yield
 
     async def watch(self, inventory: Inventory, relisted: Callable[[], None]) -> None:
         """In kopf's place."""
@@ -195,14 +220,20 @@ class World:
         ]
 
     def events(self) -> list[Event]:
-        return list(self.api.objects(EVENTS).values())
+        """All Events, each with the count of how often it was told."""
+
+        def told(event: Event) -> int:
+            return self.reports[event.involved_object.kind, event.involved_object.name, event.reason, event.message]
+
+        return [msgspec.structs.replace(event, count=told(event)) for event in self.api.objects(EVENTS).values()]
 
     def warnings(self) -> list[tuple[str, str]]:
-        """Name and reason of each Warning on a Service."""
+        """Name and reason of each Warning on a Service, as often as it was told."""
         return [
             (event.involved_object.name, event.reason)
             for event in self.events()
             if event.involved_object.kind == "Service" and event.type == "Warning"
+            for _ in range(event.count)
         ]
 
     def writes(self, *plurals: str) -> list[str]:

@@ -19,8 +19,9 @@ THEIRS = "198.51.100.7"
 
 
 def said(world: World, name: str = "web") -> list[tuple[str, str]]:
-    """Reason and message of each Event of a Service."""
-    return [(event.reason, event.message) for event in world.events() if event.involved_object.name == name]
+    """Reason and message of each Event of a Service, as often as it was told."""
+    about = (event for event in world.events() if event.involved_object.name == name)
+    return [(event.reason, event.message) for event in about for _ in range(event.count)]
 
 
 def message(world: World, name: str = "web") -> str:
@@ -120,7 +121,7 @@ def test_who_goes_on_is_named_after_three_corrections_and_left_alone() -> None:
                 assert patches(world) - before == 4  # three corrections, one condition
                 assert world.held() == {"192.0.2.10": ["web"]}
                 assert [reason for reason, _ in said(world)].count("ForeignController") == 1
-                assert [event.count for event in world.events() if event.reason == "StatusCorrected"] == [1]
+                assert [event.count for event in world.events() if event.reason == "StatusCorrected"] == [3]
                 world.api.calls.clear()
                 world.service("other", ports=(ServicePort(port=81),))
                 await settle(700)
