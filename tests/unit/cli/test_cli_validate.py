@@ -378,3 +378,15 @@ def test_whatever_the_documents_hold_each_is_answered(raws: list[dict[str, objec
     found = validated(Reading(documents, ()), SCHEMAS, "lbprovider-system", scope)
     assert found.checked == len(raws)
     assert all("\n" not in str(finding) and 0 < finding.number <= len(raws) for finding in found.findings)
+
+
+def test_the_page_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "manifests").mkdir()
+    dmz = GOOD.replace("name: lan", "name: dmz").replace("192.0.2.0/24", "192.0.2.64/26")
+    (tmp_path / "manifests" / "pools.yaml").write_text(both(GOOD, dmz))
+    (tmp_path / "manifests" / "web.yaml").write_text(dedent(service("{lbprovider.io/loadBalancerIPs: 192.0.2.300}")))
+    result = runner.invoke(app, ["validate", "-f", "manifests/"])
+    page = (ROOT / "docs" / "validate.md").read_text(encoding="utf-8")
+    assert f"$ lbprovider validate -f manifests/\n{result.stdout}$ echo $?\n{result.exit_code}\n" in page
+    assert "`12 objects, nothing wrong`" in page
