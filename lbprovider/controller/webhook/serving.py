@@ -66,7 +66,8 @@ class ReviewServer:
         """Where it listens; 0 while it doesn't."""
         if self._server is None:
             return 0
-        return int(self._server.sockets[0].getsockname()[1])
+        # One socket a family, in no certain order; where any free port is wanted, each has found its own. IPv4's first.
+        return int(min((each.getsockname() for each in self._server.sockets), key=len)[1])
 
     async def show(self, generation: Generation) -> None:
         """Shows this certificate to whoever connects from now on; listens, if it doesn't yet.
