@@ -41,6 +41,7 @@ class Allocations:
         book: empty; filled from ``store`` here, and from then on the one to decide on.
         changed: called with the claims of an address before and after, when somebody else changed it.
         freed: called when an address has become free, or has fewer holders.
+        shared: called with the sharing key when others than before may join an address.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Allocations:
         *,
         changed: Callable[[tuple[ServiceClaim, ...]], None],
         freed: Callable[[], None],
+        shared: Callable[[str], None],
     ) -> None:
         self._book = book
         self._api = api
         self._store = store
         self._changed = changed
         self._freed = freed
+        self._shared = shared
         self._open: dict[IPAddress, IPAllocationSpec | None] = {}
         self._locks: WeakValueDictionary[IPAddress, asyncio.Lock] = WeakValueDictionary()
         for key in (*store.objects, *store.unreadables):
@@ -94,10 +97,12 @@ class Allocations:
             try:
                 await self._write(address, base)
             except BaseException:
+                planned, there = self.ledger.get(address), self._stored(address)
                 del self._open[address]
                 self._restore(address)
-                if (there := self._stored(address)) is not None:
+                if there is not None:
                     self._changed(there.services)
+                self._tell(planned, there)
                 raise
             stored = self._stored(address)
             if self.ledger.get(address) == stored:
@@ -105,8 +110,7 @@ class Allocations:
             else:
                 # More was planned while this was written: whoever did that settles it.
                 self._open[address] = stored
-            if _fewer(base, stored):
-                self._freed()
+            self._tell(base, stored)
 
     async def learn(self, address: IPAddress) -> None:
         """Asks what the API server has; not while a write of ours is under way, which learns it anyhow.
@@ -136,8 +140,14 @@ class Allocations:
             return
         self._restore(address)
         self._changed((before.services if before else ()) + (now.services if now else ()))
-        if _fewer(before, now):
+        self._tell(before, now)
+
+    def _tell(self, before: IPAllocationSpec | None, now: IPAllocationSpec | None) -> None:
+        """Has those looked at who may get something by this."""
+        if before is not None and (now is None or len(now.services) < len(before.services)):
             self._freed()
+        if now is not None and now.sharing_key and _offer(before) != _offer(now):
+            self._shared(now.sharing_key)
 
     def _stored(self, address: IPAddress) -> IPAllocationSpec | None:
         obj = self._store.objects.get(names.object_name(address))
@@ -190,8 +200,11 @@ class Allocations:
             self._store.unreadable(Unreadable(ALLOCATIONS.kind, ObjectMeta(name=name), error.what))
 
 
-def _fewer(before: IPAllocationSpec | None, now: IPAllocationSpec | None) -> bool:
-    return before is not None and (now is None or len(now.services) < len(before.services))
+def _offer(spec: IPAllocationSpec | None) -> object:
+    """What decides who may join an address."""
+    if spec is None:
+        return None
+    return (spec.sharing_key, spec.backend_key, [(claim.namespace, claim.ports) for claim in spec.services])
 
 
 def _address(name: str) -> IPAddress | None:

@@ -1,7 +1,8 @@
 """What becomes free: cool-downs that end, and who gets an address that was freed.
 
 Not everybody who waits is asked at once: for each freed address one Service that would get something by it, the oldest
-first. Whoever is overlooked so (a burst of frees and takes) is found by the next sweep.
+first; and where others than before may join a shared address, those who have its key. Whoever is overlooked so (a burst
+of frees and takes) is found by the next sweep.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Final
 
 import structlog
 
+from lbprovider.api import names
 from lbprovider.api.names import IPAddress
 from lbprovider.controller.allocations import Allocations
 from lbprovider.controller.inventory import Inventory
 from lbprovider.controller.writer import Urgency, WorkQueue
 from lbprovider.deciding.conflicts import Conflicts
 from lbprovider.deciding.services import Decisions
-from lbprovider.errors import ClusterError, LeaseLost, Overloaded, Unauthorized, Unreachable
+from lbprovider.errors import ClusterError, InvalidObject, LeaseLost, Overloaded, Unauthorized, Unreachable
 from lbprovider.ipam.sharing import forgiven
 
 COOLING_PERIOD: Final = 1.0
@@ -66,6 +68,7 @@ class Freeing:
         self._queue = queue
         self._wall = wall
         self._free = 0
+        self._keys: set[str] = set()
         # Until when not to try again, by address.
         self._kept: dict[IPAddress, float] = {}
         self._event = asyncio.Event()
@@ -75,18 +78,24 @@ class Freeing:
         self._free += 1
         self._event.set()
 
+    def shared(self, key: str) -> None:
+        """Others than before may join an address of this sharing key."""
+        self._keys.add(key)
+        self._event.set()
+
     async def hand_on(self) -> None:
         """Has those looked at who wait for what is freed; until cancelled."""
         while True:
             await self._event.wait()
             self._event.clear()
             free, self._free = self._free, 0
+            keys, self._keys = self._keys, set()
             for asked, key in enumerate(sorted(self._decisions.waiting, key=self._age), start=1):
-                if self._decisions.would_gain(key):
+                if not free and not keys:
+                    break
+                if (free or self._sharing_key(key) in keys) and self._decisions.would_gain(key):
                     self._queue.add(key, Urgency.CHANGED)
-                    free -= 1
-                    if not free:
-                        break
+                    free -= bool(free)
                 if asked % YIELD_EACH == 0:
                     await asyncio.sleep(0)
 
@@ -133,3 +142,11 @@ class Freeing:
     def _age(self, key: str) -> tuple[str, str]:
         service = self._inventory.services.objects.get(key)
         return ("" if service is None else service.metadata.creation_timestamp, key)
+
+    def _sharing_key(self, key: str) -> str:
+        service = self._inventory.services.objects.get(key)
+        try:
+            said = None if service is None else names.alias(service.metadata.annotations, names.ALLOW_SHARED_IP)
+        except InvalidObject:
+            return ""  # which its condition says
+        return said or ""

@@ -97,7 +97,9 @@ class Work:
         self.ledger = Ledger(PoolSet.of(inventory.pools.objects.values()))
         book = Book(self.ledger)
         # The ledger is brought up to date first, then whoever decides on it hears of the change.
-        self._allocations = Allocations(api, inventory.allocations, book, changed=self._claimed, freed=self._freed)
+        self._allocations = Allocations(
+            api, inventory.allocations, book, changed=self._claimed, freed=self._freed, shared=self._shared
+        )
         self._conflicts = Conflicts(book.set_aside)
         for name, allocation in inventory.allocations.objects.items():
             self._conflicts.learn(name, allocation)
@@ -158,6 +160,9 @@ class Work:
 
     def _freed(self) -> None:
         self._freeing.freed()
+
+    def _shared(self, key: str) -> None:
+        self._freeing.shared(key)
 
     def _look_again(self) -> None:
         self.services.look_again()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from lbprovider.api.core import Namespace
+from lbprovider.api.core import Namespace, ServicePort
 from lbprovider.api.meta import ObjectMeta
-from lbprovider.api.resources import NAMESPACES, POOLS
+from lbprovider.api.resources import NAMESPACES, POOLS, SERVICES
+from lbprovider.errors import Overloaded
 from tests.unit.controller.controller_world import World, run, settle
 
 
@@ -86,5 +87,62 @@ def test_for_one_freed_address_one_of_many_is_asked_to_take_it() -> None:
                 "create ipallocations 192.0.2.10",
                 "patch services/status waits-00",
             ]
+
+    run(story)
+
+
+def test_who_waits_for_an_address_is_looked_at_when_its_holder_lets_others_join() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        key = {"lbprovider.io/allow-shared-ip": "k"}
+        async with world.controller():
+            first = world.service("first", ports=(ServicePort(port=80), ServicePort(port=443)))
+            await settle()
+            world.service("web", annotations=key)
+            world.service("tls", annotations=key, ports=(ServicePort(port=443),))
+            world.service("other", annotations={"lbprovider.io/allow-shared-ip": "j"}, ports=(ServicePort(port=22),))
+            await settle()
+            assert world.held() == {"192.0.2.10": ["first"]}
+            metadata = msgspec.structs.replace(first.metadata, annotations=key)
+            spec = msgspec.structs.replace(first.spec, ports=(ServicePort(port=80),))
+            world.api.write(SERVICES, msgspec.structs.replace(world.stored("first"), metadata=metadata, spec=spec))
+            await settle()
+            assert world.held() == {"192.0.2.10": ["first", "tls"]}
+            assert (world.reason("web"), world.reason("other")) == ("!Exhausted", "!Exhausted")
+            world.delete("first")
+            await settle()
+            assert world.held() == {"192.0.2.10": ["tls", "web"]}
+
+    run(story)
+
+
+def test_all_who_may_share_what_one_of_them_gets_are_looked_at() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service("first")
+            await settle()
+            for port in (80, 443, 22):
+                world.service(
+                    f"port-{port}", annotations={"lbprovider.io/allow-shared-ip": "k"}, ports=(ServicePort(port=port),)
+                )
+            await settle()
+            world.delete("first")
+            await settle()
+            assert sorted(world.held()["192.0.2.10"]) == ["port-22", "port-443", "port-80"]
+
+    run(story)
+
+
+def test_an_address_that_could_not_be_written_goes_to_who_waits() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            # Gone before it is tried again, and with it whoever had the address in mind.
+            world.before_first("create", "ipallocations", lambda _: world.delete("first") or Overloaded("busy"))  # type: ignore[func-returns-value]
+            world.service("first")
+            world.service("second", created="2026-01-02T00:00:00Z")
+            await settle()
+            assert world.held() == {"192.0.2.10": ["second"]}
 
     run(story)
