@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -154,7 +154,9 @@ class Decisions:
                 if isinstance(answer, Assigned):
                     if not since or request.created < since:
                         self._inherited.update((request.uid, address) for address in request.status.values())
-                    self._plan(request, answer)
+                    # Anything else may be what a younger one shows, and is given when all have what they show.
+                    shown = (one for one in answer.grants if request.status.get(family_of(one.address)) == one.address)
+                    self._plan(request, replace(answer, grants=tuple(shown)))
         return {request.key for request in requests}
 
     def would_gain(self, key: str) -> bool:
