@@ -135,14 +135,16 @@ def test_all_who_may_share_what_one_of_them_gets_are_looked_at() -> None:
 
 
 def test_an_address_that_could_not_be_written_goes_to_who_waits() -> None:
+    """Whoever can't have it may never have it, as where a policy refuses its IPAllocation."""
+
     async def story(world: World) -> None:
         world.pool("192.0.2.10")
         async with world.controller():
-            # Gone before it is tried again, and with it whoever had the address in mind.
-            world.before_first("create", "ipallocations", lambda _: world.delete("first") or Overloaded("busy"))  # type: ignore[func-returns-value]
+            world.before_first("create", "ipallocations", lambda _: Overloaded("busy"))
             world.service("first")
             world.service("second", created="2026-01-02T00:00:00Z")
             await settle()
             assert world.held() == {"192.0.2.10": ["second"]}
+            assert world.reason("first") == "!Exhausted"
 
     run(story)
