@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 
 import msgspec
 import pytest
@@ -223,7 +224,7 @@ def test_who_comes_back_less_than_three_times_a_minute_is_put_right_for_ever() -
             await settle()
             for _ in range(20):
                 world.show("web", THEIRS, manager="k3s")
-                await settle(WITHIN / 2 + 1)
+                await settle(31)
                 assert world.ingress() == ["192.0.2.10"]
             assert world.reason() == "Assigned"
 
@@ -269,6 +270,56 @@ def test_our_own_write_whose_answer_was_lost_is_nobody_elses() -> None:
             # Of the correction itself nobody heard, which is no reason to count it twice.
             assert [reason for reason, _ in said(world)] in ([], ["StatusCorrected"])
             assert world.reason() == "Assigned"
+
+    run(story)
+
+
+def test_what_we_change_ourselves_is_asked_of_nobody() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19")
+        async with world.controller():
+            service = world.service()
+            await settle()
+            asks = msgspec.structs.replace(
+                service.metadata, annotations={"lbprovider.io/loadBalancerIPs": "192.0.2.15"}
+            )
+            world.api.write(SERVICES, msgspec.structs.replace(world.stored(), metadata=asks))
+            await settle()
+            assert world.ingress() == ["192.0.2.15"]
+            assert gets(world) == 0
+            assert said(world) == []
+
+    run(story)
+
+
+def test_what_was_put_right_before_we_looked_is_no_correction_of_ours() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            world.service()
+            await settle()
+        address = [ip_address("192.0.2.10")]
+        writers = ForeignWriters(world.api)
+        world.show("web", THEIRS, manager="k3s")
+        seen = world.stored()
+        found = await writers.found(seen, address, same=True)
+        assert found == Foreign('"k3s"', THEIRS)
+        world.show("web", "192.0.2.10", manager="k3s")
+        assert await writers.found(seen, address, same=True) is None
+        world.delete()
+        assert await writers.found(seen, address, same=True) is None
+
+    run(story)
+
+
+@pytest.mark.parametrize(("same", "found"), [(True, Foreign("Somebody", THEIRS)), (False, None)])
+def test_an_api_server_without_managed_fields_tells_by_our_condition(same: bool, found: Foreign | None) -> None:  # noqa: FBT001  (a case)
+    async def story(world: World) -> None:
+        world.api.manager = ""
+        world.service()
+        world.show("web", THEIRS)
+        writers = ForeignWriters(world.api)
+        assert await writers.found(world.stored(), [ip_address("192.0.2.10")], same=same) == found
 
     run(story)
 
