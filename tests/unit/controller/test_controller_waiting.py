@@ -140,9 +140,11 @@ def test_an_address_that_could_not_be_written_goes_to_who_waits() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10")
         async with world.controller():
-            world.api.latency = 0.01  # the second one is decided on meanwhile
             world.before_first("create", "ipallocations", lambda _: Overloaded("busy", retry_after=1.0))
+            world.api.latency = 1.0
             world.service("first")
+            await settle(0.5)
+            world.api.latency = 0.0
             world.service("second", created="2026-01-02T00:00:00Z")
             await settle()
             assert world.held() == {"192.0.2.10": ["second"]}
