@@ -12,8 +12,8 @@ pytestmark = pytest.mark.parametrize("cluster", [0], indirect=True, ids=["nodes=
 
 COUNT = 10_000
 KILLS = 5
-WITHIN = 420.0
-"""Seconds: what a machine of two processors takes twice over."""
+WITHIN = 900.0
+"""Seconds: several times what it takes on two processors that nobody else uses."""
 MOST_WRITES = 2.05
 """A Service: its IPAllocation and its status. What a kill leaves half done is looked at again."""
 READY = 30.0

@@ -109,7 +109,7 @@ class Burst:
         for _, controller in self._controllers:
             assert controller.stop() == 0
         began = time.monotonic()
-        self._controllers = [self._start(_PORTS[0])]
+        self._controllers = [eventually(lambda: self._start(_PORTS[0]), "it is started again")]
         name, controller = self._controllers[0]
         eventually(lambda: self._logged(name, "adopted"), "everything is adopted", within=60, every=0.05)
         eventually(lambda: ours.health(self.cluster.lan.control, port=_PORTS[0])[0] == 200, "it is ready", within=60)
@@ -148,16 +148,18 @@ class Burst:
         return [each for each in self.cluster.audit.requests(_writes, since=mark) if each.user == ours.CONTROLLER_USER]
 
     def _start(self, port: int) -> tuple[str, Process]:
+        name = f"controller-{self._started + 1}"
+        started = ours.start_controller(self.cluster, name, ["--http-port", str(port)])
         self._started += 1
-        name = f"controller-{self._started}"
-        return name, ours.start_controller(self.cluster, name, ["--http-port", str(port)])
+        return name, started
 
     def _kill(self, which: int, began: float) -> None:
         name, controller = self._controllers[which]
         led = bool(self._logged(name, "leading"))
         controller.kill()
         self._say(f"{time.monotonic() - began:.1f} s: {name} killed, {'leading' if led else 'standing by'}")
-        self._controllers[which] = self._start(_PORTS[which])
+        # The test's own connection has been idle for minutes, and the API server may have closed it.
+        self._controllers[which] = eventually(lambda: self._start(_PORTS[which]), "it is started again")
 
     def _create(self) -> Process:
         lan = self.cluster.lan

@@ -172,7 +172,7 @@ def test_a_list_that_is_older_than_a_claim_is_no_proof_that_its_service_is_gone(
             world.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=f"192.0.2.{number}"), spec=spec))
 
         class Late(LateApi):
-            async def list(self, resource: Resource[T], **scope: str) -> Listed[T]:  # type: ignore[override]
+            async def list(self, resource: Resource[T], **scope: str) -> Listed[T]:
                 listed = await super().list(resource, **scope)
                 if late and resource.kind == "Service":
                     for number in range(2 * WORKERS):

@@ -92,7 +92,7 @@ class Story:
                 self.world.service(name, annotations={"lbprovider.io/allow-shared-ip": "key"}, ports=ports)
             case 2:
                 policy = self.dice.choice(("PreferDualStack", "RequireDualStack"))
-                both = {"ip_families": ("IPv4", "IPv6"), "cluster_ips": ("10.96.0.1", "2001:db8:9::1")}
+                both: dict[str, Any] = {"ip_families": ("IPv4", "IPv6"), "cluster_ips": ("10.96.0.1", "2001:db8:9::1")}
                 self.world.service(name, ip_family_policy=policy, **both)
             case _:
                 self.world.service(name)
