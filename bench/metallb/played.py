@@ -92,7 +92,9 @@ class Played:
         try:
             with ThreadPoolExecutor(max_workers=len(workload.places)) as kubelets:
                 while not self._ended.wait(_PAUSE):
-                    self._look(workload, kubelets)
+                    # A machine that stands still for a while loses connections: the next look sees it all.
+                    with contextlib.suppress(ConnectionError):
+                        self._look(workload, kubelets)
         except BaseException as error:  # noqa: BLE001 - told to the test, which would wait for ever
             self.failure = error
 
