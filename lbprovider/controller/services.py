@@ -184,8 +184,19 @@ class Services:
         if outcome is None:
             return
         uid = service.metadata.uid
-        unmoved = not outcome.release and all(self._allocations.holds(address, uid) for address in outcome.addresses)
+        held = all(self._allocations.holds(address, uid) for address in outcome.addresses)
+        try:
+            await self._give(service, outcome, unmoved=held and not (outcome.release or outcome.aside))
+        except ClusterError:
+            # The ledger has them as left already, so no later decision would come back to them.
+            await self._set_aside(service, outcome.aside)
+            raise
+        # Last, as whatever is let go: the status shows it until then.
         await self._set_aside(service, outcome.aside)
+
+    async def _give(self, service: Service, outcome: Outcome, *, unmoved: bool) -> None:
+        """Writes what a Service gets, then shows it, then lets go of what it leaves of its own will."""
+        uid = service.metadata.uid
         for address in outcome.addresses:
             try:
                 await self._allocations.settle(address)
@@ -199,7 +210,7 @@ class Services:
             await self._part(service, address)
 
     async def _set_aside(self, service: Service, aside: Iterable[tuple[IPAddress, str]]) -> None:
-        """Each of them is tried: the ledger has them as left already, so no later decision would come back to one."""
+        """Each of them is tried, whatever becomes of the others."""
         failed: ClusterError | None = None
         for address, why in aside:
             try:

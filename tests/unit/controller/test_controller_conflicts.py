@@ -11,6 +11,7 @@ from lbprovider.api.meta import Condition
 from lbprovider.api.resources import ALLOCATIONS, POOLS
 from lbprovider.deciding.conflicts import MOST_MOVES, MOST_OF_ONE, SET_ASIDE
 from lbprovider.errors import Unreachable
+from tests.fakes.api_server import Call
 from tests.unit.controller.controller_world import SYSTEM, World, run, settle
 
 THEIRS = "02:00:00:00:00:ee"
@@ -80,9 +81,9 @@ def test_it_costs_three_writes_more_and_without_conflicts_nothing() -> None:
             clash(world, "192.0.2.10")
             await settle()
             assert world.writes("services", "ipallocations") == [
-                "update ipallocations 192.0.2.10",
                 "create ipallocations 192.0.2.11",
                 "patch services/status web",
+                "update ipallocations 192.0.2.10",
             ]
             world.api.calls.clear()
             await settle(SET_ASIDE - 60)
@@ -405,5 +406,44 @@ def test_of_two_that_are_left_at_once_none_is_forgotten_where_the_first_write_fa
                 "2001-db8-0-0-0-0-0-10": [], "2001-db8-0-0-0-0-0-11": ["web"],
             }  # fmt: skip
             assert world.warnings() == [("web", "AddressInConflict")] * 2
+
+    run(story)
+
+
+def test_no_status_shows_an_address_that_its_service_has_left() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.20")
+        seen: list[list[str]] = []
+
+        def look(_: Call) -> None:
+            seen.append(world.contradictions())
+
+        async with world.controller():
+            world.service()
+            await settle()
+            world.api.fault = look
+            clash(world, "192.0.2.10")
+            await settle()
+            assert world.held() == {"192.0.2.10": [], "192.0.2.11": ["web"]}
+        assert seen
+        assert not any(seen)
+
+    run(story)
+
+
+def test_it_is_left_though_nothing_else_can_be_had_or_written() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.20")
+        async with world.controller():
+            world.service()
+            await settle()
+            world.api.fault = lambda call: Unreachable("gone") if call.verb == "create" else None
+            clash(world, "192.0.2.10")
+            await settle()
+            assert world.held() == {"192.0.2.10": []}
+            world.api.fault = lambda _: None
+            await settle(60)
+            assert world.held() == {"192.0.2.10": [], "192.0.2.11": ["web"]}
+            assert world.ingress() == ["192.0.2.11"]
 
     run(story)
