@@ -54,10 +54,10 @@ class Burst:
         self._history.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *ended: object) -> None:
         for _, controller in self._controllers:
             controller.kill()
-        self._history.__exit__()
+        self._history.__exit__(*ended)
 
     def pour(self, kills: int, seed: int, *, within: float) -> float:
         """Makes the Services, kills one of the two at random so many times meanwhile, and waits for the last address.
