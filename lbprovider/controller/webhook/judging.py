@@ -161,11 +161,7 @@ class Judge:
         if not stake:
             return ()
         mine = PoolSet.of((old, *others))
-        held = tuple(
-            each.spec
-            for each in await self._held(stake)
-            if each.spec.services and _covering(mine, each.spec) == old.metadata.name
-        )
+        held = tuple(each.spec for each in await self._held(stake) if _covering(mine, each.spec) == old.metadata.name)
         after = PoolSet.of(others if new is None else (new, *others))
         pinned = {claim.key for spec in held if _pinned(after, spec) for claim in spec.services}
         labels = await self._labels(pinned) if pinned else {}

@@ -176,7 +176,7 @@ def test_what_overlaps_already_can_be_edited_otherwise() -> None:
 
 def test_a_pool_does_not_overlap_itself_or_what_is_in_another_namespace() -> None:
     async def story(world: World) -> None:
-        elsewhere = pool("lan", "192.0.2.0/28")
+        elsewhere = pool("theirs", "192.0.2.0/28")
         elsewhere["metadata"] = {**elsewhere["metadata"], "namespace": "shop"}
         world.there(elsewhere)
         assert await world.says("CREATE", LAN) == ""
@@ -336,6 +336,18 @@ def test_no_more_is_asked_for_than_can_matter(operation: str, new: Any, old: Any
         world.api.remove(ALLOCATIONS, "192.0.2.1")
         await world.says(operation, new, old)
         assert world.asked() == asked
+
+    run(story)
+
+
+def test_labels_are_asked_for_where_they_decide_about_this_pool() -> None:
+    async def story(world: World) -> None:
+        pinned = pool("pinned", "198.51.100.0/28", serviceAllocation={"serviceSelectors": [GOLD]})
+        world.there(LAN, pinned)
+        world.holds("192.0.2.1", "web")
+        world.holds("198.51.100.1", "golden", pool="pinned", tier="gold")
+        assert await world.says("UPDATE", IPV4, LAN) == ""
+        assert world.asked() == ["list ipaddresspools", "list ipallocations"]
 
     run(story)
 
