@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +13,8 @@ from typing import Any, TextIO
 import msgspec
 
 from lbprovider import shipped
+from lbprovider.api import names
+from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
 from lbprovider.api.meta import Object
 from lbprovider.api.resources import (
     ADVERTISEMENTS,
@@ -28,7 +31,7 @@ from lbprovider.api.times import nanoseconds
 from lbprovider.cli import live
 from lbprovider.deciding.known import Scope
 from lbprovider.documents import reading, written
-from lbprovider.errors import InvalidDocument, UsageError
+from lbprovider.errors import InvalidDocument, InvalidObject, UsageError
 from lbprovider.kube.ports import Api, Unreadable
 from lbprovider.planning import Change, Options, Plan, Problem, before, changes, gather, manifests, plan
 from lbprovider.schema import Schema
@@ -95,7 +98,11 @@ def planned(files: Sequence[str], stdin: TextIO, options: Options, now: float, a
     if there is None:
         return Planned(plan(objects, options, now))
     was, _ = gather((), options, schemas, _objects(there))
-    objects = replace(objects, problems=(*objects.problems, *map(_unreadable, there.unreadable)))
+    objects = replace(
+        objects,
+        problems=(*objects.problems, *map(_unreadable, there.unreadable)),
+        unreadable=frozenset(one.key for one in there.unreadable if one.kind == SERVICES.kind),
+    )
     made = plan(objects, options, now)
     return Planned(made, (), changes(before(was, options, now), made.result, was, options.namespace))
 
@@ -121,12 +128,22 @@ def _objects(there: live.Live) -> Iterator[tuple[Resource[Any], Object]]:
         (LEASES, there.leases),
         (SERVICES, iter(known.services.values())),
         (ALLOCATIONS, there.allocations),
+        (ALLOCATIONS, tuple(_held(there.unreadable))),
     )
     return ((resource, obj) for resource, objects in each for obj in objects)
 
 
+def _held(unreadable: Sequence[Unreadable]) -> Iterator[IPAllocation]:
+    """IPAllocations that are there and can't be read: held, by whomever. Without Services nobody gets the address."""
+    for one in unreadable:
+        if one.kind == ALLOCATIONS.kind:
+            with suppress(InvalidObject):  # named after no address: it holds none
+                address = names.address_of(one.metadata.name)
+                yield IPAllocation(metadata=one.metadata, spec=IPAllocationSpec(address=str(address), pool=""))
+
+
 def _unreadable(one: Unreadable) -> Problem:
-    message = f"It can't be read ({one.problem}), and counts as if it weren't there; correct it."
+    message = f"It can't be read ({one.problem}), and counts for nothing but what it holds; correct it."
     return Problem(f"{one.kind} {one.key}", "Unreadable", message)
 
 

@@ -43,6 +43,7 @@ class Objects:
         leases: of the speakers; none where every Node is taken to run one that is on every LAN.
         raws: the same objects as they were written, in the order of the input.
         complete: whether these are all objects of a cluster, so that a Service that isn't here is gone.
+        unreadable: keys of Services that are on the cluster and can't be read: they keep what they hold.
         unserved: keys of Services that aren't on the cluster yet: they are taken to be served everywhere.
         problems: what was left out, and why.
     """
@@ -53,5 +54,6 @@ class Objects:
     leases: tuple[Lease, ...] = ()
     raws: Mapping[RawKey, Raw] = field(default_factory=dict)
     complete: bool = False
+    unreadable: frozenset[str] = frozenset()
     unserved: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()

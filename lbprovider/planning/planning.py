@@ -102,8 +102,8 @@ def _let_go(objects: Objects, rehearsal: Rehearsal) -> Mapping[str, tuple[IPAddr
     for address in tuple(ledger):
         for claim in ledger[address].services:
             service = services.get(claim.key)
-            gone = objects.complete if service is None else service.metadata.uid != claim.uid
-            if gone:
+            missing = objects.complete and claim.key not in objects.unreadable
+            if missing if service is None else service.metadata.uid != claim.uid:
                 decisions.release(address, claim.uid)
     return withdrawn
 

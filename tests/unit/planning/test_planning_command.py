@@ -15,6 +15,7 @@ import pytest
 from pytest_mock import MockerFixture
 from typer.testing import CliRunner, Result
 
+from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.core import Namespace, Service
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.pool import IPAddressPool
@@ -24,7 +25,7 @@ from lbprovider.cli.main import app
 from lbprovider.documents import written
 from lbprovider.errors import Forbidden, KindMissing
 from tests.fakes.api_server import FakeApi
-from tests.unit.planning.planning_input import SYSTEM, Manifest, advertisement, node, pool, service
+from tests.unit.planning.planning_input import SYSTEM, Manifest, advertisement, allocation, node, pool, service
 
 runner = CliRunner()
 PAGE = Path(__file__).parents[3] / "docs" / "plan.md"
@@ -315,6 +316,22 @@ def test_an_object_of_a_cluster_that_cant_be_read_is_a_problem(cluster: FakeApi)
     assert found.exit_code == 2
     assert [(one["object"], one["reason"]) for one in json.loads(found.stdout)["problems"]] == [
         ("IPAddressPool lbprovider-system/lan", "Unreadable")
+    ]
+
+
+def test_what_cant_be_read_keeps_what_it_holds(cluster: FakeApi) -> None:
+    cluster.write(POOLS, typed(pool("lan", "192.0.2.1-192.0.2.3", namespace=SYSTEM), IPAddressPool))
+    cluster.write(SERVICES, typed(service("holds", namespace="default", metadata={"uid": "h"}), Service))
+    cluster.write(ALLOCATIONS, typed(allocation("192.0.2.1", "lan", ("default/holds", "h")), IPAllocation))
+    cluster.write(ALLOCATIONS, typed(allocation("192.0.2.2", "lan", ("default/other", "o")), IPAllocation))
+    cluster.garbled |= {"default/holds", "192.0.2.2"}
+
+    found = json.loads(run("--against", "any", "-o", "json").stdout)
+
+    assert [(one["name"], one["ingress"]) for one in found["services"]] == [("waits", ["192.0.2.3"])]
+    assert [(one["object"], one["reason"]) for one in found["problems"] if one["reason"] == "Unreadable"] == [
+        ("IPAllocation 192.0.2.2", "Unreadable"),
+        ("Service default/holds", "Unreadable"),
     ]
 
 
