@@ -51,6 +51,10 @@ RESTART_MOST: Final = 30.0
 """Seconds before kopf is started again after it failed: the first time, and at most."""
 STOP_TIMEOUT: Final = 3.0
 """Seconds that kopf has to end; it took 2 with 200 busy handlers (FACTS.md section 3)."""
+INSIST: Final = 1.0
+"""Seconds after which a task of kopf's that was told to end, and hasn't, is told again."""
+WATCH_EACH: Final = 1.0
+"""Seconds between two beginnings of a watch of one kind: kopf begins the next at once, whatever ended the last."""
 BATCH: Final = 256
 """Events that our loop takes over at a time, so that a list of thousands doesn't hold up the Lease."""
 
@@ -159,10 +163,18 @@ class _Operator:
 
     async def run(self) -> None:
         self._theirs = asyncio.get_running_loop()
-        if not self._stopped:
-            await kopf.operator(
-                registry=self._registry, settings=_settings(), standalone=True, clusterwide=True, stop_flag=self._flag
-            )
+        insisting = asyncio.create_task(_insist())  # older than kopf, which ends all that is younger than itself
+        try:
+            if not self._stopped:
+                await kopf.operator(
+                    registry=self._registry,
+                    settings=_settings(),
+                    standalone=True,
+                    clusterwide=True,
+                    stop_flag=self._flag,
+                )
+        finally:
+            insisting.cancel()
 
     def _post(self, deliver: Callable[..., None], *args: Any) -> None:
         self._mail.append((deliver, args))
@@ -187,7 +199,7 @@ class _Operator:
 
     def _session(self) -> aiohttp.ClientSession:
         """A session that names us anew in each request: tokens are rotated."""
-        access = self._access
+        access, paced = self._access, _Pace()
 
         async def authorized(
             request: aiohttp.ClientRequest, send: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
@@ -198,6 +210,8 @@ class _Operator:
                 request.headers[hdrs.AUTHORIZATION] = authorization
             if access.tls_server_name is not None:
                 request.server_hostname = access.tls_server_name
+            if "watch" in request.url.query:
+                await paced.turn(request.url.path)
             return await send(request)
 
         return aiohttp.ClientSession(
@@ -207,6 +221,36 @@ class _Operator:
             middlewares=(authorized,),
             proxy=access.proxy,
         )
+
+
+class _Pace:
+    """Lets nobody do the same again within ``WATCH_EACH``."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    async def turn(self, what: str) -> None:
+        """Waits until it may be done; several who wait go one after the other."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next.get(what, now))
+        self._next[what] = at + WATCH_EACH
+        await asyncio.sleep(at - now)
+
+
+async def _insist() -> None:
+    """Cancels again whoever was cancelled and goes on.
+
+    When one of its watches fails for good, kopf cancels the others and waits for them. One that is just between two
+    requests takes that for the end of the request, watches on, and kopf would wait for ever: nobody would be told of
+    anything again, nor that kopf has failed (kopf 1.45, ``stream``).
+    """
+    asked: set[asyncio.Task[Any]] = set()
+    while True:
+        await asyncio.sleep(INSIST)
+        ending = {task for task in asyncio.all_tasks() if task.cancelling()}
+        for task in ending & asked:
+            task.cancel()
+        asked = ending
 
 
 def _read(resource: Resource[Any], raw: Mapping[str, Any]) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from lbprovider.controller.inventory import Store
 from lbprovider.controller.watching import BATCH
 from lbprovider.kube.access import Access
 from lbprovider.kube.ports import Unreadable
+from tests.fakes import virtual_time
 
 
 class Nobody:
@@ -112,3 +114,63 @@ def test_objects_are_decoded_in_our_thread_alone(mocker: MockerFixture) -> None:
 
     asyncio.run(main())
     assert decoded_in == [threading.get_ident()] * 3
+
+
+def test_who_takes_its_end_for_another_s_is_told_again() -> None:
+    # As kopf's watches do when one of them fails for good: it waited for the others for ever, and told of nothing more.
+    async def main(clock: Callable[[], float]) -> None:
+        async def stubborn() -> None:
+            for _ in range(3):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.get_running_loop().create_future()
+
+        insisting = asyncio.create_task(watching._insist())
+        ending, other = asyncio.create_task(stubborn()), asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.wait([ending], timeout=10 * watching.INSIST)
+        assert clock() <= 4 * watching.INSIST
+        assert not other.cancelling()
+        insisting.cancel()
+        other.cancel()
+
+    virtual_time.run(main)
+
+
+def test_kopf_insists_on_its_end(mocker: MockerFixture) -> None:
+    insisted: list[bool] = []
+
+    async def hanging(**_: Any) -> None:
+        names = [task.get_coro().__name__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
+        insisted.append("_insist" in names)
+
+    mocker.patch.object(watching.kopf, "operator", side_effect=hanging)
+
+    async def main() -> None:
+        await watching._Operator(Access("http://nowhere", Nobody()), asyncio.get_running_loop()).run()
+
+    asyncio.run(main())
+    assert insisted == [True]
+
+
+def test_a_watch_that_ends_at_once_is_not_begun_again_in_a_loop() -> None:
+    async def main(clock: Callable[[], float]) -> None:
+        pace = watching._Pace()
+        began: dict[str, list[float]] = {"services": [], "nodes": []}
+
+        async def watch(kind: str) -> None:
+            for _ in range(3):
+                await pace.turn(kind)
+                began[kind].append(round(clock(), 3))
+
+        await asyncio.gather(watch("services"), watch("nodes"))
+        await asyncio.sleep(60)
+        await watch("nodes")
+        each = watching.WATCH_EACH
+        assert began["services"] == [0, each, 2 * each]
+        first = began["nodes"][3]
+        # After a watch of a minute the next begins at once.
+        assert began["nodes"][3:] == [first, first + each, first + 2 * each]
+        assert first == round(2 * each + 60, 3)
+
+    virtual_time.run(main)
