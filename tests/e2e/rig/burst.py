@@ -100,8 +100,8 @@ class Burst:
             f"object writes a Service: {accepted / self.count:.3f}, refused {(len(objects) - accepted)}: {answers}"
         )
         self._say(f"API requests a Service: {len(requests) / self.count:.3f}; besides: {dict(others.most_common(8))}")
-        for name, controller in self._controllers:
-            self._say(f"{name}: {usage(controller)}")
+        for name, process in (*self._controllers, *self.cluster.processes.items()):
+            self._say(f"{name}: {usage(process)}")
         return answers
 
     def restart(self) -> float:
