@@ -20,8 +20,8 @@ from lbprovider.deciding.placing import Placing
 from lbprovider.ipam.assign import Assigned, assign, start_order
 from lbprovider.ipam.ranges import family_of
 from lbprovider.ipam.reasons import QUIET, Reason, Refused, some
-from lbprovider.ipam.request import Request, is_ours, request_of, shown_by
-from lbprovider.ipam.sharing import joined, left, set_aside
+from lbprovider.ipam.request import Request, holder_of, is_ours, request_of, shown_by
+from lbprovider.ipam.sharing import joined, left, set_aside, stays
 
 CONDITION: Final = "lbprovider.io/AddressesAssigned"
 """On each Service of ours: True while it has an address; its reason is one of ``ipam.reasons``."""
@@ -123,7 +123,7 @@ class Decisions:
                 self._wait(service.key, waits=True)
                 if reason in QUIET or self._unconfigured(service):
                     return None
-                kept = self._kept(service, release)
+                kept = self._kept(service, self._stay(service) if isinstance(request, Refused) else release)
                 given_up = tuple(one for one in self._book.ledger.held_by(service.metadata.uid) if one not in kept)
                 shown = self._usable(kept)
                 said = _said(service, shown, reason, f"{message}{self._left(service)}")
@@ -241,6 +241,15 @@ class Decisions:
     def _left(self, service: Service) -> str:
         left = self._conflicts.set_aside_for(service.metadata.uid)
         return f" It had to leave {some(map(str, left))}, which other hosts on the LAN answer for." if left else ""
+
+    def _stay(self, service: Service) -> tuple[IPAddress, ...]:
+        """Brings up to date what a Service holds that asks for nothing sensible; what it must leave all the same."""
+        ledger, holder = self._book.ledger, holder_of(service)
+        would = {address: stays(ledger[address], holder) for address in ledger.held_by(service.metadata.uid)}
+        release = tuple(address for address, spec in would.items() if spec is None)
+        for address in self._kept(service, release):
+            self._enter(address, would[address])
+        return release
 
     def _kept(self, service: Service, release: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
         """Of each family one: a crash, or another controller at the same time, may have left two."""

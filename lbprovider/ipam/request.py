@@ -146,6 +146,32 @@ def request_of(service: Service, namespace_labels: Mapping[str, str]) -> Request
     )
 
 
+def holder_of(service: Service) -> Request:
+    """The Service as one that asks for nothing: what it is on the addresses that it holds (``sharing.stays``).
+
+    For one whose request makes no sense: its ports and its traffic policy count all the same.
+    """
+    meta = service.metadata
+    return Request(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid or service.key,
+        created=meta.creation_timestamp,
+        families=_families(service),
+        policy="SingleStack",
+        requested={},
+        pool="",
+        sharing_key="",
+        backend_key=_backend_key(service),
+        ports=service.spec.ports,
+        labels=meta.labels,
+        namespace_labels={},
+        status={},
+        local=service.spec.external_traffic_policy == "Local",
+        version=meta.resource_version,
+    )
+
+
 def shown_by(service: Service) -> tuple[IPAddress, ...]:
     """The addresses in the Service's status."""
     return tuple(address for entry in service.status.load_balancer.ingress if (address := _parse(entry.ip)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
@@ -121,6 +123,22 @@ def joined(spec: IPAllocationSpec | None, request: Request, address: IPAddress, 
         backend_key=backend,
         released_at="",
     )
+
+
+def stays(spec: IPAllocationSpec, holder: Request) -> IPAllocationSpec | None:
+    """The IPAllocation of an address that a Service stays on though what it asks for makes no sense.
+
+    It is brought up to date, and its keys stay as they are; None where the Service would take traffic away from the
+    others on it, and must leave.
+
+    Args:
+        spec: as it is.
+        holder: as ``request.holder_of`` has it.
+    """
+    mine = replace(holder, sharing_key=spec.sharing_key)
+    if not HARMFUL.isdisjoint(clashes(mine, spec, across_namespaces=True)):
+        return None
+    return joined(spec, mine, ip_address(spec.address), spec.pool)
 
 
 def renewed(spec: IPAllocationSpec, uid: str, version: str) -> IPAllocationSpec:

@@ -71,3 +71,29 @@ def test_what_a_speaker_writes_meanwhile_loses_no_reservation() -> None:
             assert {*world.ingress("b"), *world.ingress("c")} == {"192.0.2.10", "192.0.2.11"}
 
     run(story)
+
+
+def test_who_asks_for_nonsense_keeps_its_address_and_what_is_said_of_it_there_is_brought_up() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10")
+        async with world.controller():
+            shared(world, "tcp", ServicePort(port=53))
+            await settle()
+            world.edit("tcp", ports=(ServicePort(port=53), ServicePort(port=853)), load_balancer_ip="nonsense")
+            await settle()
+            shared(world, "tls", ServicePort(port=853))
+            shared(world, "udp", ServicePort(port=53, protocol="UDP"))
+            await settle()
+            assert world.held() == {"192.0.2.10": ["tcp", "udp"]}
+            assert (world.reason("tcp"), world.reason("tls")) == ("InvalidAddress", "!Exhausted")
+            world.edit("udp", external_traffic_policy="Local", load_balancer_ip="nonsense")
+            await settle()
+            assert world.held() == {"192.0.2.10": ["tcp"]}
+            assert world.ingress("udp") == []
+            world.edit("tcp", external_traffic_policy="Local")
+            await settle()
+            (claim,) = world.api.objects(ALLOCATIONS)["192.0.2.10"].spec.services
+            assert claim.external_traffic_policy == "Local"
+            assert [port.port for port in claim.ports] == [53, 853]
+
+    run(story)

@@ -281,8 +281,6 @@ class Cluster(RuleBasedStateMachine):
         for claim in spec.services:
             assert claim.uid in services, f"{spec.address} is held by {claim.key}, which is gone"
             service = services[claim.uid]
-            if isinstance(request_of(service, {}), Refused):
-                continue
             assert {port.port for port in claim.ports} == {port.port for port in service.spec.ports}
             assert claim.external_traffic_policy == service.spec.external_traffic_policy
         policies = {claim.external_traffic_policy for claim in spec.services}
