@@ -16,7 +16,7 @@ from lbprovider.api.core import Service
 from lbprovider.api.meta import Condition
 from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.registration import Registration
-from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement
+from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, lot_of
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Registered, Rehearsal
 from lbprovider.deciding.services import Outcome, condition
@@ -162,8 +162,13 @@ def explain(
     def held(address: IPAddress) -> Held:
         spec = rehearsal.ledger[address]
         where = announcement(
-            spec, known, rehearsal.advertisements, registrations=registrations, backed=backed
-        )  # fmt: skip
+            spec,
+            known,
+            rehearsal.advertisements,
+            registrations=registrations,
+            backed=backed,
+            lot=lot_of(spec, rehearsal.ledger),
+        )
         rule = grants[address].rule if address in grants else Rule.KEPT
         return _with_leader(
             Held(str(address), spec.pool, rule, _RULES[rule], where), stored.get(object_name(address))

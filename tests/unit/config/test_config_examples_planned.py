@@ -18,7 +18,7 @@ Assigned = dict[str, tuple[str, ...]]
 
 PLANNED: Final[dict[str, tuple[int, Assigned]]] = {
     "single-pool": (0, {"default/web": ("192.0.2.200",)}),
-    "dual-stack": (0, {"default/web-dual": ("192.0.2.240", "2001:db8:0:1::")}),
+    "dual-stack": (0, {"default/web-dual": ("192.0.2.240", "2001:db8:0:1::10")}),
     "requested-address": (0, {"default/mail": ("192.0.2.222",), "default/dns": ("192.0.2.220",)}),
     "shared-dns": (0, {"default/dns-tcp": ("192.0.2.230",), "default/dns-udp": ("192.0.2.230",)}),
     "tenant-pools": (0, {"tenant-a/web": ("192.0.2.64",), "tenant-b-shop/shop": ("192.0.2.80",)}),
