@@ -101,6 +101,8 @@ class World:
         deaf: MetalLB's speakers don't hear of changes.
         stuck: nodes whose MetalLB speaker Pod never goes.
         mute: our speakers never begin.
+        voters: the nodes that become members of the LAN.
+        careless: our controller gives a Service another address than it shows.
     """
 
     def __init__(
@@ -111,14 +113,18 @@ class World:
         deaf: bool = False,
         stuck: tuple[str, ...] = (),
         mute: bool = False,
+        voters: tuple[str, ...] = NODE_NAMES,
+        careless: bool = False,
     ) -> None:
         self.api = FakeApi(fault=self._fault)
         self.clock = clock
         self.said: list[str] = []
         self.both: list[str] = []
         """Pools that both announced at one time."""
+        self._announced: set[str] = set()
         self.fault: Callable[[Call], ClusterError | None] = lambda _: None
         self._old, self._deaf, self._stuck, self._mute = old, deaf, stuck, mute
+        self._voters, self._careless = voters, careless
         for name in ("default", THEIRS, OURS):
             self.api.write(NAMESPACES, Namespace(metadata=ObjectMeta(name=name)))
         ready = NodeStatus(conditions=(NodeCondition(type="Ready", status="True"),))
@@ -286,7 +292,7 @@ class World:
                 status = msgspec.structs.replace(one.status, pools=found)
                 self.api.write(ADVERTISEMENTS, msgspec.structs.replace(one, status=status))
         if pools:
-            lists = (MemberList(members=NODE_NAMES, need=2),)
+            lists = (MemberList(members=self._voters, need=2),)
             self.api.write(SEGMENTS, Segment(metadata=ObjectMeta(name=SEGMENT), spec=SegmentSpec(lists=lists)))
         for service in self.api.objects(SERVICES).values():
             for entry in service.status.load_balancer.ingress:
@@ -304,16 +310,21 @@ class World:
         )
         spec = IPAllocationSpec(address=address, pool=pool.metadata.name, segment=SEGMENT, services=claims)
         self.api.write(ALLOCATIONS, IPAllocation(metadata=ObjectMeta(name=name), spec=spec))
+        if self._careless:
+            self.service("web", "192.0.2.19")
 
     def _our_speakers(self) -> None:
-        if self._mute or not self._runs(DAEMON_SETS, OURS):
-            return
         opened: set[str] = set()
         for one in self.api.objects(ADVERTISEMENTS).values():
             if not is_shut(one):
                 opened |= set(one.status.pools)
-        for allocation in self.api.objects(ALLOCATIONS).values():
-            if allocation.spec.pool in opened:
+        if self._mute or not self._runs(DAEMON_SETS, OURS):
+            opened = set()
+        for name, allocation in self.api.objects(ALLOCATIONS).items():
+            if allocation.spec.pool not in opened:
+                self._announced.discard(name)
+            elif name not in self._announced:
+                self._announced.add(name)
                 self._announce(allocation)
 
     def _announce(self, allocation: IPAllocation) -> None:
@@ -324,9 +335,8 @@ class World:
         ):
             self.both.append(allocation.spec.pool)
         said = Condition(type="Announced", status="True", reason="Unclaimed")
-        if allocation.status.leader == "":
-            status = IPAllocationStatus(leader="n2", since=str(self.clock()), conditions=(said,))
-            self.api.write(ALLOCATIONS, msgspec.structs.replace(allocation, status=status))
+        status = IPAllocationStatus(leader="n2", since=str(self.clock()), conditions=(said,))
+        self.api.write(ALLOCATIONS, msgspec.structs.replace(allocation, status=status))
 
 
 def _labels(component: str) -> dict[str, str]:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from lbprovider.api.meta import ObjectMeta
+from lbprovider.api.names import EXCLUDE_NODE_LABEL
 from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
-from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS
+from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, ENDPOINT_SLICES, NODES, POOLS
 from lbprovider.errors import ClusterError, Unreachable, UserError
-from lbprovider.migrating.kinds import CARRIED, DAEMON_SETS, DEPLOYMENTS, METALLB_ADVERTISEMENTS, METALLB_STATUSES
+from lbprovider.migrating.handover import UNPROVEN
+from lbprovider.migrating.kinds import (
+    CARRIED,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    METALLB_ADVERTISEMENTS,
+    METALLB_STATUSES,
+    Foreign,
+)
 from lbprovider.migrating.looking import look
 from lbprovider.migrating.migration import Migration
-from lbprovider.migrating.shutting import is_shut
+from lbprovider.migrating.shutting import is_shut, opening, shutting
 from lbprovider.migrating.workloads import is_off
 from tests.fakes.api_server import Call
-from tests.unit.migrating.migrating_world import OURS, THEIRS, World, run
+from tests.unit.migrating.migrating_world import OURS, SEGMENT, THEIRS, World, run
 
 BGP = next(one for one in CARRIED if one.kind == "BGPAdvertisement")
 LEGACY = next(one for one in CARRIED if one.kind == "AddressPool")
@@ -134,6 +144,12 @@ def test_the_way_back_and_there_again() -> None:
         assert world.workload(DEPLOYMENTS, OURS).spec.replicas == 0
         assert world.policies() == {"metallb": "Fail", "other": "Fail"}
         assert world.both == []
+        again = await world.migration()
+        await again.run()
+        all_over(world)
+        # What a status said of the life before is no answer.
+        assert [silence > 0 for silence in again.silences.values()] == [True, True]
+        assert world._announced == {"192.0.2.10", "192.0.2.30"}
 
     run(story)
 
@@ -294,3 +310,71 @@ def test_without_metallb_it_says_so() -> None:
             await world.migration()
 
     run(story)
+
+
+def test_an_old_metallb_that_announces_by_bgp_keeps_its_speakers_and_is_given_time() -> None:
+    async def story(world: World) -> None:
+        usual(world)
+        world.pool("far", "198.51.100.10-198.51.100.19")
+        world.theirs(BGP, "far", {"ipAddressPools": ["far"]})
+        migration = await world.migration()
+        await migration.run()
+        assert not is_off(world.workload(DAEMON_SETS, THEIRS))
+        assert any("doesn't say when its speakers have stopped" in line for line in world.said)
+        assert all(silence >= UNPROVEN for silence in migration.silences.values())
+
+    run(story, old=True)
+
+
+def test_a_status_that_changed_stops_it() -> None:
+    async def story(world: World) -> None:
+        usual(world)
+        with pytest.raises(UserError, match=r"default/web has 192\.0\.2\.19 now, and had 192\.0\.2\.10"):
+            await (await world.migration()).run()
+        assert not any(is_shut(one) for one in world.api.objects(METALLB_ADVERTISEMENTS).values())
+
+    run(story, careless=True)
+
+
+def test_it_waits_for_all_speakers_to_vote() -> None:
+    async def story(world: World) -> None:
+        usual(world)
+        with pytest.raises(UserError, match=f"not all speakers vote on {SEGMENT}"):
+            await (await world.migration()).run()
+        assert not any(is_shut(one) for one in world.api.objects(METALLB_ADVERTISEMENTS).values())
+
+    run(story, voters=("n1",))
+
+
+def test_metallb_goes_on_where_no_speaker_of_ours_may_announce() -> None:
+    async def story(world: World) -> None:
+        usual(world)
+        for node in world.api.objects(NODES).values():
+            metadata = msgspec.structs.replace(node.metadata, labels={EXCLUDE_NODE_LABEL: ""})
+            world.api.write(NODES, msgspec.structs.replace(node, metadata=metadata))
+        with pytest.raises(UserError, match=r"may announce 192\.0\.2\.10 of default/web: .*\(2 nodes\)"):
+            await (await world.migration()).run()
+        assert not any(is_shut(one) for one in world.api.objects(METALLB_ADVERTISEMENTS).values())
+        assert world.both == []
+
+    run(story)
+
+
+def test_a_service_without_endpoints_holds_nobody_up() -> None:
+    async def story(world: World) -> None:
+        usual(world)
+        world.api.remove(ENDPOINT_SLICES, "api", "default")
+        migration = await world.migration()
+        await migration.run()
+        assert {str(address) for address in migration.silences} == {"192.0.2.10"}
+
+    run(story)
+
+
+def test_one_that_waits_already_remembers_what_it_said_at_first() -> None:
+    said = [{"matchLabels": {"a": "b"}}]
+    fresh = Foreign(metadata=ObjectMeta(name="lan"), spec={"nodeSelectors": said})
+    body = shutting(fresh)
+    waiting = Foreign(metadata=ObjectMeta(name="lan", annotations=body["metadata"]["annotations"]), spec=body["spec"])
+    assert shutting(waiting) == body
+    assert opening(waiting)["spec"] == {"nodeSelectors": said}
