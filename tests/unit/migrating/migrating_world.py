@@ -359,6 +359,6 @@ def _pools_of(api: FakeApi, service: Service) -> set[str]:
 def _covers(entries: Any, address: str) -> bool:
     for entry in entries:
         first, _, last = entry.partition("-")
-        if ip_address(first) <= ip_address(address) <= ip_address(last or first):
+        if int(ip_address(first)) <= int(ip_address(address)) <= int(ip_address(last or first)):
             return True
     return False
