@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 import yaml
 
+from lbprovider.api import names
 from lbprovider.lab.provider import CONTROLLER, NAMESPACE, SPEAKER
 from lbprovider.speaker import files
 from tests.cluster.backends import Cluster
@@ -25,6 +26,7 @@ from tests.e2e.rig.waiting import eventually
 USERS: Final = {name: f"system:serviceaccount:{NAMESPACE}:{name}" for name in (CONTROLLER, SPEAKER)}
 SHARED: Final = ("rights-shared-1", "rights-shared-2")
 NOWHERE: Final = "rights-nowhere"
+RUBBISH: Final = "cnViYmlzaA=="
 
 NET_RAW: Final = 1 << 13
 """Its bit in the masks of capabilities(7)."""
@@ -226,7 +228,9 @@ def requests(web: Web, kubectl: Kubectl, cluster: Cluster) -> Sequence[Request]:
 
 
 def exercise(web: Web, kubectl: Kubectl, address: IPv4Address) -> None:
-    """What few other tests do: a Service joins another one's address and leaves it, one asks for what it can't have."""
+    """What few other tests do: a Service joins another one's address and leaves it, one asks for what it can't have,
+    and a controller puts the webhook's Secret right.
+    """
     together = {"lbprovider.io/allow-shared-ip": "rights", "lbprovider.io/loadBalancerIPs": str(address)}
     for port, name in enumerate(SHARED, 8001):
         kubectl.apply(service(name, together, port))
@@ -239,6 +243,9 @@ def exercise(web: Web, kubectl: Kubectl, address: IPv4Address) -> None:
     )
     kubectl("delete", "services", f"--namespace={workloads.NAMESPACE}", SHARED[1], NOWHERE)
     web.delete(SHARED[0], address)
+    secret = ("secret", f"--namespace={NAMESPACE}", names.WEBHOOK)
+    kubectl("patch", *secret, f"--patch={json.dumps({'data': {'tls.key': RUBBISH}})}")
+    eventually(lambda: kubectl.get(*secret)["data"]["tls.key"] != RUBBISH, "the webhook's key is one again")
 
 
 def service(name: str, annotations: Mapping[str, str], port: int) -> Manifest:
