@@ -181,21 +181,19 @@ class Ledger:
         """Live addresses that were given from the pool of this name and that no pool covers any more, sorted."""
         return in_order(self._stranded.get(pool, ()))
 
-    def lapsed(self, now: int, most: int | None = None) -> tuple[IPAddress, ...]:
+    def lapsed(self, now: int) -> tuple[IPAddress, ...]:
         """Addresses whose cool-down is over, sorted: their IPAllocations can be deleted, and then dropped here.
 
         One that no pool covers any more has no cool-down.
 
         Args:
             now: nanoseconds of the wall clock since 1970, as ``releasedAt`` outlives a boot.
-            most: so many at once, of each pool the longest-cooled; None for all.
         """
         over: list[IPAddress] = []
         for (name, family), account in self._accounts.items():
             wait = self._pools.pools[name].reuse_after if name else 0
             end = bisect_right(account.cooling, now - wait, key=lambda cooling: cooling[0])
-            room = end if most is None else min(end, most - len(over))
-            over.extend(to_address(family, number) for _, number in account.cooling[:room])
+            over.extend(to_address(family, number) for _, number in account.cooling[:end])
         return in_order(over)
 
     def free(self, request: Request, pool: Pool, family: Family) -> IPAddress | None:
