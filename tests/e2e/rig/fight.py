@@ -74,7 +74,7 @@ class Fight:
         argv += [f"--latency={latency}", f"--lag={lag}", f"--ahead={ahead}", f"--seed={self._started}"]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         made = lan.spawn(name, lan.control, argv, env=env, capabilities=())
-        eventually(lambda: "adopted by an unled" in made.tail(1000) or _still(made), f"{name} works")
+        eventually(lambda: _adopted(made), f"{name} works")
         self.controllers.append(made)
         return made
 
@@ -139,5 +139,6 @@ def _is_ours(request: Request) -> bool:
     return request.user == ours.CONTROLLER_USER and request.writes and request.resource not in _KEPT_FOR
 
 
-def _still(process: Process) -> None:
+def _adopted(process: Process) -> bool:
     assert process.running, process.tail()
+    return "adopted by an unled" in process.tail(1000)

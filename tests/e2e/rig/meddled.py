@@ -221,7 +221,7 @@ class Case:
         def right() -> bool:
             pool = self._api.get(f"{ours.GROUP}/namespaces/{ours.NAMESPACE}/ipaddresspools/{self.name}-pool")
             counts = [pool.get("status", {})[family]["assigned"] for family in ("ipv4", "ipv6")]
-            return sum(counts) == len(self._held())
+            return bool(sum(counts) == len(self._held()))
 
         eventually(right, "the pool counts")
 

@@ -144,7 +144,7 @@ def test_kopf_insists_on_its_end(mocker: MockerFixture) -> None:
         names = [task.get_coro().__name__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
         insisted.append("_insist" in names)
 
-    mocker.patch.object(watching.kopf, "operator", side_effect=hanging)
+    mocker.patch("lbprovider.controller.watching.kopf.operator", side_effect=hanging)
 
     async def main() -> None:
         await watching._Operator(Access("http://nowhere", Nobody()), asyncio.get_running_loop()).run()
