@@ -149,7 +149,7 @@ class Decisions:
             if self.ours(service) and isinstance(request := self._request(service), Request)
         ]
         for request in start_order(requests, ledger):
-            if request.status and not ledger.held_by(request.uid):
+            if request.status.keys() - set(map(family_of, ledger.held_by(request.uid))):
                 answer = assign(request, ledger)
                 if isinstance(answer, Assigned):
                     if not since or request.created < since:

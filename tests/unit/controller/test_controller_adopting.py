@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lbprovider.api.core import ServiceStatus
-from lbprovider.api.resources import SERVICES
+from lbprovider.api.resources import ALLOCATIONS, SERVICES
 from tests.unit.controller.controller_world import World, run, settle
 
 
@@ -58,5 +58,23 @@ def test_after_a_restart_those_without_an_address_go_first() -> None:
             assert "create ipallocations 192.0.2.60" in world.writes("services", "ipallocations")[:2]
             assert world.contradictions() == []
             assert all(world.ingress(f"old-{number}") for number in range(60))
+
+    run(story)
+
+
+def test_a_second_address_that_only_the_status_shows_is_adopted_before_anybody_gets_it() -> None:
+    async def story(world: World) -> None:
+        world.pool("192.0.2.10-192.0.2.19", "2001:db8::/120")
+        dual = {"cluster_ips": ("10.96.0.1", "fd00::1"), "ip_families": ("IPv4", "IPv6")}
+        world.service("old", ip_family_policy="PreferDualStack", **dual)
+        async with world.controller():
+            await settle()
+        assert world.ingress("old") == ["192.0.2.10", "2001:db8::"]
+        world.api.remove(ALLOCATIONS, "2001-db8-0-0-0-0-0-0")
+        world.service("new", created="2027-01-01T00:00:00Z", cluster_ips=("fd00::2",), ip_families=("IPv6",))
+        async with world.controller():
+            await settle()
+            assert world.ingress("old") == ["192.0.2.10", "2001:db8::"]
+            assert world.ingress("new") == ["2001:db8::1"]
 
     run(story)
