@@ -140,11 +140,11 @@ def test_who_takes_its_end_for_another_s_is_told_again() -> None:
 def test_kopf_insists_on_its_end(mocker: MockerFixture) -> None:
     insisted: list[bool] = []
 
-    async def hanging(**_: Any) -> None:
+    async def operating(**_: Any) -> None:
         names = [task.get_coro().__name__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
         insisted.append("_insist" in names)
 
-    mocker.patch("lbprovider.controller.watching.kopf.operator", side_effect=hanging)
+    mocker.patch("lbprovider.controller.watching.kopf.operator", side_effect=operating)
 
     async def main() -> None:
         await watching._Operator(Access("http://nowhere", Nobody()), asyncio.get_running_loop()).run()
