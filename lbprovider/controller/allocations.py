@@ -32,6 +32,14 @@ ATTEMPTS: Final = 4
 log = structlog.get_logger(__name__)
 
 
+class _Turn(asyncio.Lock):
+    """Who writes an IPAllocation; it lives as long as anybody does or waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed = 0
+
+
 class Allocations:
     """Keeps the API server's IPAllocations as the ledger has them.
 
@@ -61,7 +69,7 @@ class Allocations:
         self._freed = freed
         self._shared = shared
         self._open: dict[IPAddress, IPAllocationSpec | None] = {}
-        self._locks: WeakValueDictionary[IPAddress, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[IPAddress, _Turn] = WeakValueDictionary()
         for key in (*store.objects, *store.unreadables):
             if (address := _address(key)) is not None:
                 self._restore(address)
@@ -87,16 +95,23 @@ class Allocations:
             Conflict: somebody else was faster; decide again.
             ClusterError: the API server didn't take it.
         """
-        lock = self._locks.get(address)
-        if lock is None:
-            lock = self._locks[address] = asyncio.Lock()
-        async with lock:
+        turn = self._turns.get(address)
+        if turn is None:
+            turn = self._turns[address] = _Turn()
+        failed = turn.failed
+        async with turn:
+            if turn.failed != failed:
+                # Whoever was first wrote both plans, and failed: ours was forgotten with its own.
+                raise Conflict(
+                    f"IPAllocation {names.object_name(address)} is as before", status=409, reason="Contested"
+                )
             if address not in self._open:
                 return
             base = self._open[address]
             try:
                 await self._write(address, base)
             except BaseException:
+                turn.failed += 1
                 planned, there = self.ledger.get(address), self._stored(address)
                 del self._open[address]
                 self._restore(address)
