@@ -32,7 +32,8 @@ TIMEOUT: Final = 30.0
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for TCP and TLS."""
 WATCH_SILENCE: Final = 90.0
-"""Seconds without a byte after which a watch is taken for dead: the API server sends a bookmark each minute."""
+"""Seconds without a byte after which a watch is begun anew, where it was. The API server sends a bookmark each minute,
+but only for a kind of which something has changed lately (1.35, custom resources)."""
 WATCH_SECONDS: Final = (240, 480)
 """How long the server keeps a watch open (``timeoutSeconds``), drawn anew each time, so that clients spread."""
 MAX_LINE: Final = 32 << 20
@@ -88,7 +89,7 @@ class Client:
         access: the server, and who we are.
         user_agent: ``lbprovider-controller``, …; the API server makes the field manager's name of it.
         timeout: seconds for a request and its answer.
-        watch_silence: seconds without a byte after which a watch is taken for dead.
+        watch_silence: seconds without a byte after which a watch ends as if the server had ended it.
         rand: uniform in [0, 1).
     """
 
@@ -170,8 +171,13 @@ class Client:
         with mapped(asked):
             async with self._answer("GET", asked, query=query) as response:
                 yield Bookmark(resource_version)
-                async for line in _lines(response.content, asked):
-                    yield _event(resource, asked, line)
+                try:
+                    async for line in _lines(response.content, asked):
+                        yield _event(resource, asked, line)
+                except aiohttp.SocketTimeoutError:
+                    # The server is dead, or nobody has changed anything of that kind for a while. Whoever begins the
+                    # watch again learns which.
+                    return
 
     async def create(self, resource: Resource[T], obj: T) -> T:
         """See ``ports.Api.create``."""

@@ -112,7 +112,7 @@ class Api(Protocol):
 
         Raises:
             Gone: the version is too old; list again.
-            Unreachable: the connection broke, or was silent for too long.
+            Unreachable: the connection broke. One that is silent for too long ends, as by the server's timeout.
         """
         ...
 

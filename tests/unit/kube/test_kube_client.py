@@ -262,13 +262,22 @@ def test_a_watch_cut_within_an_event_is_a_broken_connection() -> None:
             asyncio.run(watched(handler))
 
 
-def test_a_watch_that_falls_silent_is_taken_for_dead() -> None:
+def test_a_watch_that_falls_silent_ends_to_be_begun_again() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(event("ADDED", lease("a", "8")))
         await asyncio.Event().wait()
         return response
+
+    # No failure: the API server sends no bookmark of a kind that nobody changes.
+    assert [type(told) for told in asyncio.run(watched(handler, watch_silence=0.1))] == [Bookmark, Changed]
+
+
+def test_a_server_that_takes_no_watch_is_taken_for_dead() -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        return web.Response()
 
     with pytest.raises(Unreachable, match="didn't answer in time"):
         asyncio.run(watched(handler, watch_silence=0.1))
