@@ -6,17 +6,13 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from lbprovider.api import names
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
-
-EXIT_FAILED: Final = 1
-EXIT_PART: Final = 2
-"""What can be carried over is; what is about BGP can't be."""
 
 
 class Output(StrEnum):

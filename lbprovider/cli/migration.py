@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from lbprovider.api.names import IPAddress
 from lbprovider.cli.live import as_admin
-from lbprovider.cli.migrate import EXIT_FAILED, EXIT_PART
 from lbprovider.errors import UserError
 from lbprovider.kube.ports import Api
 from lbprovider.migrating import showing
@@ -20,6 +20,10 @@ from lbprovider.migrating.carrying import Carried
 from lbprovider.migrating.looking import look
 from lbprovider.migrating.migration import Migration, Place, Step
 from lbprovider.migrating.outlook import Prospect
+
+EXIT_FAILED: Final = 1
+EXIT_PART: Final = 2
+"""What can be carried over is; what is about BGP can't be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ What a Service gets is decided in the room ``deciding``, which ``lbprovider plan
 
 From the outside in: ``app`` the process · ``startup`` what must be there · ``leading`` one term, and how all parts hang
 together · ``watching`` kopf · ``sweeping`` what watches lose · ``inventory`` what is known · ``services``
-``allocations`` from a Service to its writes · ``agreeing`` what several controllers may do to one Service · ``freeing``
-``writer`` who is next · ``pools`` ``speakers`` ``segments`` where addresses come from and where they are announced ·
-``announcing`` what nobody may announce · ``guard`` ``tasks`` small tools.
+``allocations`` from a Service to its writes · ``agreeing`` what several controllers may do to one Service · ``foreign``
+who else writes its status · ``freeing`` ``writer`` who is next · ``pools`` ``speakers`` ``segments`` where addresses
+come from and where they are announced · ``announcing`` what nobody may announce · ``webhook`` what is refused before it
+is stored · ``guard`` ``tasks`` small tools.
 """
