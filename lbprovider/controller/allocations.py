@@ -29,6 +29,9 @@ from lbprovider.kube.ports import Api, Unreadable
 ATTEMPTS: Final = 4
 """Swaps tried in a row: a speaker's status may come between, and changes nothing that we decided on."""
 
+UNCHANGED: Final = "Unchanged"
+"""Reason of a Conflict that taught nothing: whatever was refused is to be tried later, not decided again at once."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -185,23 +188,33 @@ class Allocations:
             if base != (stored.spec if stored else None) or (stored is None and name in self._store.unreadables):
                 break
             try:
-                if wanted is None and stored is not None:
-                    meta = stored.metadata
-                    await self._api.delete(ALLOCATIONS, name, uid=meta.uid, resource_version=meta.resource_version)
-                    self._store.deleted(stored)
-                elif wanted is not None and stored is not None:
-                    swapped = msgspec.structs.replace(stored, spec=wanted)
-                    self._store.changed(await self._api.replace(ALLOCATIONS, swapped))
-                elif wanted is not None:
-                    made = IPAllocation(metadata=ObjectMeta(name=name), spec=wanted)
-                    self._store.changed(await self._api.create(ALLOCATIONS, made))
+                await self._send(name, stored, wanted)
             except (Conflict, NotFound) as error:
                 if isinstance(error, KindMissing):
                     raise
                 await self._learn(name, stored)
+                if self._store.objects.get(name) == stored and name not in self._store.unreadables:
+                    # A quota that was busy, a webhook, a proxy: to decide again would come to the same.
+                    raise Conflict(
+                        f"IPAllocation {name} is not taken, though it is as we know it: {error}",
+                        status=409,
+                        reason=UNCHANGED,
+                    ) from error
             else:
                 return
         raise Conflict(f"IPAllocation {name} was changed by somebody else", status=409, reason="Contested")
+
+    async def _send(self, name: str, stored: IPAllocation | None, wanted: IPAllocationSpec | None) -> None:
+        if wanted is None and stored is not None:
+            meta = stored.metadata
+            await self._api.delete(ALLOCATIONS, name, uid=meta.uid, resource_version=meta.resource_version)
+            self._store.deleted(stored)
+        elif wanted is not None and stored is not None:
+            swapped = msgspec.structs.replace(stored, spec=wanted)
+            self._store.changed(await self._api.replace(ALLOCATIONS, swapped))
+        elif wanted is not None:
+            made = IPAllocation(metadata=ObjectMeta(name=name), spec=wanted)
+            self._store.changed(await self._api.create(ALLOCATIONS, made))
 
     async def _learn(self, name: str, stored: IPAllocation | None) -> None:
         try:

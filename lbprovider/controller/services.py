@@ -21,7 +21,7 @@ from lbprovider.api.names import IPAddress
 from lbprovider.api.resources import SERVICES
 from lbprovider.api.times import rfc3339
 from lbprovider.controller.agreeing import Agreement
-from lbprovider.controller.allocations import Allocations
+from lbprovider.controller.allocations import UNCHANGED, Allocations
 from lbprovider.controller.foreign import Foreign, ForeignWriters
 from lbprovider.controller.inventory import Change, Inventory, older
 from lbprovider.controller.writer import Urgency, WorkQueue
@@ -149,8 +149,8 @@ class Services:
                     await self._serve(service)
                 else:
                     await self._let_go(service)
-            except Conflict:
-                if attempt == ATTEMPTS:
+            except Conflict as error:
+                if attempt == ATTEMPTS or error.reason == UNCHANGED:
                     raise
             else:
                 return
