@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from lbprovider.api.core import ServiceStatus
@@ -65,7 +67,7 @@ def test_after_a_restart_those_without_an_address_go_first() -> None:
 def test_a_second_address_that_only_the_status_shows_is_adopted_before_anybody_gets_it() -> None:
     async def story(world: World) -> None:
         world.pool("192.0.2.10-192.0.2.19", "2001:db8::/120")
-        dual = {"cluster_ips": ("10.96.0.1", "fd00::1"), "ip_families": ("IPv4", "IPv6")}
+        dual: dict[str, Any] = {"cluster_ips": ("10.96.0.1", "fd00::1"), "ip_families": ("IPv4", "IPv6")}
         world.service("old", ip_family_policy="PreferDualStack", **dual)
         async with world.controller():
             await settle()
