@@ -6,6 +6,7 @@ Counters change with each address; a pool's status is written at most once a sec
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -25,6 +26,7 @@ from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.kube import patches
+from lbprovider.kube.backoff import Backoff
 from lbprovider.kube.events import Recorder
 from lbprovider.kube.ports import Api
 
@@ -90,27 +92,35 @@ class Pools:
         self._due.set()
 
     async def run(self) -> None:
-        """Writes what is due, once a second; until cancelled.
+        """Writes what is due, once a second, and less often while the API server doesn't take it; until cancelled.
 
         Raises:
             KindMissing: a CRD was taken away.
         """
         self._due.set()
+        backoff = Backoff(random.random)
         while True:
             await self._due.wait()
             self._due.clear()
+            failure: ClusterError | None = None
             self._resolve()
             for pool in list(self._inventory.pools.objects.values()):
                 counted = pool_status(pool, self._ledger, self._answering(pool.metadata.name), self._now())
-                await self._write(POOLS, self._inventory.pools, pool, counted)
+                failure = await self._write(POOLS, self._inventory.pools, pool, counted) or failure
             # While speakers come, nobody knows what interfaces there are; they say when that is over.
             registrations = None if self._speakers.arriving() else self._speakers.registrations
             sight = Sight(self._inventory.known, self._ledger, registrations)
             for advertisement in self._resolved:
                 pools = self._inventory.pools.objects
                 status = advertisement_status(advertisement, pools, self._now(), sight=sight)
-                await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status)
-            await asyncio.sleep(PERIOD)
+                failure = (
+                    await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status) or failure
+                )
+            if failure is None:
+                backoff.reset()
+                await asyncio.sleep(PERIOD)
+            else:
+                await asyncio.sleep(max(PERIOD, backoff.pause(failure)))
 
     def _pool_changed(self, change: Change[IPAddressPool]) -> None:
         old, new = change.old, change.new
@@ -154,11 +164,12 @@ class Pools:
     def _now(self) -> str:
         return rfc3339(self._wall())
 
-    async def _write(self, resource: Resource[P], store: Store[P], obj: P, status: Struct) -> None:
+    async def _write(self, resource: Resource[P], store: Store[P], obj: P, status: Struct) -> ClusterError | None:
+        """Writes where it differs; what failed, where that is to be tried less often."""
         stored = store.objects.get(obj.key)
         body = None if stored is None else patches.status(stored, status)
         if body is None or stored is None:
-            return
+            return None
         meta = stored.metadata
         try:
             written = await self._api.patch(resource, meta.name, body, namespace=meta.namespace, subresource="status")
@@ -169,9 +180,11 @@ class Pools:
         except ClusterError as error:
             self._due.set()
             log.warning("status not written", kind=resource.kind, name=meta.name, error=str(error))
+            return error
         else:
             store.changed(written)
             self._report(resource, stored, written)
+        return None
 
     def _report(self, resource: Resource[P], before: P, now: P) -> None:
         """One Event for whatever became wrong, though two conditions say it."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+
 from lbprovider.api.core import ServicePort
-from lbprovider.errors import ClusterError, Conflict
+from lbprovider.errors import ClusterError, Conflict, Overloaded
 from tests.fakes.api_server import Call
 from tests.unit.controller.controller_world import World, run, settle
 
@@ -50,5 +53,25 @@ def test_a_refusal_that_teaches_nothing_is_put_off_and_never_a_loop() -> None:
             world.api.fault = lambda _: None
             await settle(15.0)
             assert world.ingress() == ["192.0.2.1"]
+
+    run(story)
+
+
+def test_a_pool_s_status_waits_for_as_long_as_the_api_server_asks() -> None:
+    async def story(world: World) -> None:
+        at: list[float] = []
+
+        def busy(call: Call) -> ClusterError | None:
+            if (call.verb, call.plural, call.subresource) != ("patch", "ipaddresspools", "status"):
+                return None
+            at.append(asyncio.get_running_loop().time())
+            return Overloaded("busy", status=429, retry_after=7.0)
+
+        world.api.fault = busy
+        world.pool("192.0.2.1")
+        async with world.controller():
+            await settle(40.0)
+        assert len(at) > 1
+        assert all(later - before >= 7.0 for before, later in itertools.pairwise(at))
 
     run(story)
