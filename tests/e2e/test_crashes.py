@@ -283,7 +283,7 @@ LIVES: Final[Mapping[str, Life]] = {
     "pool-grown": Life(pool_grown, [CREATE, STATUS]),
     "pool-taken-away": Life(pool_taken_away, [STATUS], [POOL], reason="Stranded"),
     "pool-taken-by-force": Life(pool_taken_by_force, [CREATE, STATUS, DELETE]),
-    "status-written-by-hand": Life(status_written_by_hand, [STATUS], honest=False),
+    "status-written-by-hand": Life(status_written_by_hand, [UPDATE, STATUS], honest=False),
     "allocation-deleted-by-hand": Life(allocation_deleted_by_hand, [CREATE], honest=False),
 }
 

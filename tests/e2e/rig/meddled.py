@@ -197,12 +197,10 @@ class Case:
         return lambda asked: named(asked) and self.owns(asked)
 
     def writes(self, mark: int) -> list[str]:
-        """The names of the writes of the case's Services and IPAllocations, since a mark."""
+        """The names of the writes of the case's Services and IPAllocations since a mark, those that were accepted."""
         kinds = to("* ipallocation", "* service status")
-        return [
-            each.what
-            for each in self.rig.meddler.since(mark, lambda each: kinds(each) and each.writes and self.owns(each))
-        ]
+        every = self.rig.meddler.since(mark, lambda each: kinds(each) and each.writes and self.owns(each))
+        return [each.what for each in every if each.status in (HTTPStatus.OK, HTTPStatus.CREATED)]
 
     def reason(self, which: str) -> str:
         """Of the Service's condition; empty where it has none."""
@@ -264,8 +262,16 @@ class Case:
             raise LookupError(f"held: {held}")
         if any(shown[which] != tuple(wanted[which]) for which in wanted if which != NOBODY):
             raise LookupError(f"shown: {shown}")
+        there = [world.services[key] for which in wanted if (key := self.key(which)) in world.services]
+        unsaid = [each for each in there if _ours(each) and not judging.condition(each)]
+        if unsaid:
+            raise LookupError(f"nothing is said of {len(unsaid)} Services yet")
         return True
 
     def key(self, which: str) -> str:
         """``namespace/name`` of the Service."""
         return f"default/{self.name}-{which}"
+
+
+def _ours(service: Object) -> bool:
+    return service["spec"]["type"] == "LoadBalancer" and "loadBalancerClass" not in service["spec"]
