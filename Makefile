@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: demo test lint types imports unit contract lab trials campaign fuzz nightly nightly-properties nightly-campaign nightly-soak nightly-trials controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
+.PHONY: demo test lint types imports unit contract lab trials campaign fuzz nightly nightly-properties nightly-campaign nightly-soak nightly-trials nightly-burst controlplane e2e images e2e-cluster kind-demo kind-demo-down clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.lab ## the whole system on this machine, in a minute: Linux, no root, no cluster
@@ -86,8 +86,11 @@ nightly-properties: $(VENV)/.dev ## other examples than each change has, a dozen
 	  $(PYTEST) --hypothesis-profile=nightly --hypothesis-seed=$$(date +%Y%m%d)$$round -m hypothesis tests/unit || exit 1; \
 	done
 
+nightly-burst: controlplane ## ten thousand Services at once, and a controller killed five times meanwhile; as make e2e
+	LBPROVIDER_BURST=10000 $(PYTEST) --server=real tests/e2e/test_burst.py
+
 nightly: ## all that takes too long for each change
-	$(MAKE) --keep-going nightly-properties nightly-campaign nightly-soak nightly-trials
+	$(MAKE) --keep-going nightly-properties nightly-campaign nightly-soak nightly-trials nightly-burst
 
 $(VENV)/.e2e: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[e2e]'

@@ -1,5 +1,9 @@
-"""Ten thousand Services at once, two controllers, and one of them killed five times in their midst."""
+"""Thousands of Services at once, two controllers, and one of them killed five times in their midst.
 
+Three thousand with each change, ten thousand by night (``make nightly-burst``): the API server takes fifty a second.
+"""
+
+import os
 import random
 
 import pytest
@@ -10,7 +14,7 @@ from tests.e2e.rig.report import Report
 
 pytestmark = pytest.mark.parametrize("cluster", [0], indirect=True, ids=["nodes=0"])
 
-COUNT = 10_000
+COUNT = int(os.environ.get("LBPROVIDER_BURST", "3000"))
 KILLS = 5
 WITHIN = 900.0
 """Seconds: several times what it takes on two processors that nobody else uses."""
@@ -20,7 +24,7 @@ READY = 30.0
 """Seconds for a start with all of them there."""
 
 
-def test_each_of_ten_thousand_has_an_address_whoever_is_killed(cluster: Cluster, report: Report) -> None:
+def test_each_has_an_address_whoever_is_killed(cluster: Cluster, report: Report) -> None:
     with Burst(cluster, COUNT, report) as burst:
         burst.pour(KILLS, random.SystemRandom().randrange(1_000_000), within=WITHIN)
         answers = burst.tell()
