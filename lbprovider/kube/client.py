@@ -17,7 +17,7 @@ from yarl import URL
 from lbprovider import __version__
 from lbprovider.api.meta import Object, ObjectMeta, Struct, to_builtins
 from lbprovider.api.resources import Resource
-from lbprovider.errors import InvalidObject, Unreachable
+from lbprovider.errors import Gone, InvalidObject, Unreachable
 from lbprovider.kube.access import Access
 from lbprovider.kube.answers import Request, Status, garbage, mapped, refusal, refused
 from lbprovider.kube.ports import Bookmark, Changed, Deleted, Listed, Unreadable, WatchEvent
@@ -140,7 +140,14 @@ class Client:
         reader = _Reader(resource)
         query = {"limit": str(PAGE), **_selectors(label_selector, field_selector)}
         while True:
-            body = await self._request("GET", asked, query=query)
+            try:
+                body = await self._request("GET", asked, query=query)
+            except Gone:
+                if "continue" not in query:
+                    raise
+                # It forgot where the pages stood, and may forget again each time: then in one piece, however large.
+                reader, query = _Reader(resource), _selectors(label_selector, field_selector)
+                continue
             with mapped(asked):
                 page = _page.decode(body)
             for raw in page.items or ():

@@ -91,7 +91,7 @@ class Api(Protocol):
         """All objects (of all namespaces, where ``namespace`` is empty), in pages, as of one quorum read.
 
         Raises:
-            Gone: the server forgot where the pages stood; list again.
+            Gone: the server doesn't list even without pages; list again.
             KindMissing: the CRD is not there.
         """
         ...

@@ -128,11 +128,26 @@ def test_a_list_follows_its_pages_and_keeps_the_last_version() -> None:
     assert queries == [first, {**first, "continue": "more"}, {**first, "continue": "more"}]
 
 
-def test_a_list_that_lost_its_place_is_gone() -> None:
+def test_a_list_that_lost_its_place_is_asked_for_in_one_piece() -> None:
+    queries: list[dict[str, str]] = []
+
     async def handler(request: web.Request) -> web.StreamResponse:
+        queries.append(dict(request.query))
         if "continue" in request.query:
             return status(410, "Expired", "The provided continue parameter is too old")
-        return page(lease("a"), go_on="more")
+        if "limit" in request.query:
+            return page(lease("a"), go_on="more")
+        return page(lease("a"), lease("b"), version="11")
+
+    found = listed(handler, label_selector="a=b")
+    assert [one.metadata.name for one in found.objects] == ["a", "b"]
+    assert found.resource_version == "11"
+    assert queries[-1] == {"labelSelector": "a=b"}
+
+
+def test_a_list_that_is_refused_in_one_piece_too_is_gone() -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return status(410, "Expired", "too old")
 
     with pytest.raises(Gone, match="too old"):
         listed(handler)
