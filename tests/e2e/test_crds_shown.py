@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENTS, Resource
 from lbprovider.lab.provider import NAMESPACE
@@ -91,9 +92,14 @@ def test_kubectl_explain_reads_well(cluster: Cluster) -> None:
 @pytest.mark.usefixtures("api")
 def test_all_that_is_shipped_and_every_example_is_taken(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--dry-run=server", "-k", str(ours.CONFIG / "default"))
-    for example in sorted((ours.CONFIG.parent / "examples").glob("*.yaml")):
+    examples = sorted((ours.CONFIG.parent / "examples").glob("*.yaml"))
+    # Who only rehearses has no namespace afterwards, and nothing in one that isn't there can be rehearsed.
+    for made in (each for example in examples for each in yaml.safe_load_all(example.read_text(encoding="utf-8"))):
+        if made["kind"] == "Namespace":
+            cluster.kubectl("apply", "-f", "-", stdin=json.dumps(made))
+    for example in examples:
         applied = cluster.kubectl("apply", "--dry-run=server", "-f", str(example))
-        assert applied.count("created (server dry run)") >= 3, example.name
+        assert applied.count("(server dry run)") >= 3, example.name
 
 
 def test_a_field_that_is_not_there_is_refused(cluster: Cluster, api: Api) -> None:
