@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import structlog
+
 from lbprovider.api.core import ServicePort
+from lbprovider.api.resources import ALLOCATIONS
 from lbprovider.errors import ClusterError, Conflict, Overloaded
 from tests.fakes.api_server import Call
 from tests.unit.controller.controller_world import World, run, settle
@@ -53,6 +56,27 @@ def test_a_refusal_that_teaches_nothing_is_put_off_and_never_a_loop() -> None:
             world.api.fault = lambda _: None
             await settle(15.0)
             assert world.ingress() == ["192.0.2.1"]
+
+    run(story)
+
+
+def test_an_address_that_another_controller_takes_back_meanwhile_is_decided_on_anew() -> None:
+    # A KeyError: the address was gone by the time it was known who had cleared the status.
+    async def story(world: World) -> None:
+        world.pool("192.0.2.1")
+        world.service("web")
+        async with world.controller():
+            await settle()
+            with structlog.testing.capture_logs() as logs:
+                world.api.latency = 0.01
+                world.show("web")
+                await asyncio.sleep(0.005)
+                assert [call.verb for call in world.api.calls][-1] == "get"
+                world.api.remove(ALLOCATIONS, "192.0.2.1")
+                await settle()
+        assert [line for line in logs if line["log_level"] == "error"] == []
+        assert world.ingress() == ["192.0.2.1"]
+        assert world.held() == {"192.0.2.1": ["web"]}
 
     run(story)
 
