@@ -1,8 +1,8 @@
 """What becomes free: cool-downs that end, and who gets an address that was freed.
 
 Not everybody who waits is asked at once: for each freed address one Service that would get something by it, the oldest
-first; and where others than before may join a shared address, those who have its key. Whoever is overlooked so (a burst
-of frees and takes) is found by the next sweep.
+first, and the next one where that one took nothing after all; and where others than before may join a shared address,
+those who have its key.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Freeing:
         self._wall = wall
         self._free = 0
         self._keys: set[str] = set()
+        # Who was asked for something that was freed, and has not been worked on since.
+        self._asked: set[str] = set()
         # Until when not to try again, by address.
         self._kept: dict[IPAddress, float] = {}
         self._event = asyncio.Event()
@@ -83,6 +85,13 @@ class Freeing:
         self._keys.add(key)
         self._event.set()
 
+    def worked_on(self, key: str, *, took: bool) -> None:
+        """A Service was worked on; whether it took an address that nobody had."""
+        if key in self._asked:
+            self._asked.remove(key)
+            if not took:
+                self.freed()
+
     async def hand_on(self) -> None:
         """Has those looked at who wait for what is freed; until cancelled."""
         while True:
@@ -93,9 +102,10 @@ class Freeing:
             for asked, key in enumerate(sorted(self._decisions.waiting, key=self._age), start=1):
                 if not free and not keys:
                     break
-                if (free or self._sharing_key(key) in keys) and self._decisions.would_gain(key):
-                    self._queue.add(key, Urgency.CHANGED)
-                    free -= bool(free)
+                may = (free and key not in self._asked) or self._sharing_key(key) in keys
+                if may and self._decisions.would_gain(key) and self._queue.add(key, Urgency.CHANGED) and free:
+                    self._asked.add(key)
+                    free -= 1
                 if asked % YIELD_EACH == 0:
                     await asyncio.sleep(0)
 

@@ -125,7 +125,9 @@ class Work:
             scope=Scope(settings.lb_class, settings.default_class),
             wall=time.time,
         )
-        self.services = Services(api, inventory, self._allocations, decisions, recorder=recorder, clock=clock)
+        self.services = Services(
+            api, inventory, self._allocations, decisions, worked_on=self._worked_on, recorder=recorder, clock=clock
+        )
         self._freeing = Freeing(inventory, self._allocations, self._conflicts, decisions, self.services.queue)
         self._segments = Segments(
             api, inventory, speakers, self._pools, self.ledger, recorder=recorder, placed=self._replace, clock=clock
@@ -160,6 +162,9 @@ class Work:
 
     def _freed(self) -> None:
         self._freeing.freed()
+
+    def _worked_on(self, key: str, took: bool) -> None:  # noqa: FBT001  (a callback)
+        self._freeing.worked_on(key, took=took)
 
     def _shared(self, key: str) -> None:
         self._freeing.shared(key)

@@ -46,6 +46,7 @@ class Services:
         inventory: what is known of the cluster.
         allocations: the ledger, and who writes it.
         decisions: what each Service gets.
+        worked_on: called with the key of a Service, and whether it took something, when it was worked on.
         recorder: writes Events.
         clock: seconds, monotonic.
         wall: seconds since 1970, for the times that people read.
@@ -58,6 +59,7 @@ class Services:
         allocations: Allocations,
         decisions: Decisions,
         *,
+        worked_on: Callable[[str, bool], None],
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -67,6 +69,7 @@ class Services:
         self._inventory = inventory
         self._allocations = allocations
         self._decisions = decisions
+        self._worked_on = worked_on
         self._recorder = recorder
         self._wall = wall
         self._foreign = ForeignWriters(api, clock=clock)
@@ -139,21 +142,30 @@ class Services:
         Raises:
             ClusterError: the API server didn't take a write; to be tried again.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._bury(key)
-                service = self._inventory.services.objects.get(key)
-                if service is None:
-                    self._decisions.waiting.pop(key, None)
-                elif self._decisions.ours(service):
-                    await self._serve(service)
+        took = False
+        try:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    took = await self._work_on(key)
+                except Conflict as error:
+                    if attempt == ATTEMPTS or error.reason == UNCHANGED:
+                        raise
                 else:
-                    await self._let_go(service)
-            except Conflict as error:
-                if attempt == ATTEMPTS or error.reason == UNCHANGED:
-                    raise
-            else:
-                return
+                    return
+        finally:
+            self._worked_on(key, took)
+
+    async def _work_on(self, key: str) -> bool:
+        """Whether the Service got something that it did not hold."""
+        await self._bury(key)
+        service = self._inventory.services.objects.get(key)
+        if service is None:
+            self._decisions.waiting.pop(key, None)
+        elif self._decisions.ours(service):
+            return await self._serve(service)
+        else:
+            await self._let_go(service)
+        return False
 
     def _service_changed(self, change: Change[Service]) -> None:
         old, new = change.old, change.new
@@ -177,12 +189,12 @@ class Services:
             if service.metadata.namespace == new.metadata.name and self._decisions.concerns(service):
                 self.queue.add(key, Urgency.CHANGED)
 
-    async def _serve(self, service: Service) -> None:
+    async def _serve(self, service: Service) -> bool:
         if not await self._agreement.caught_up(service):
-            return  # its deletion is on its way to us, and lets everything go
+            return False  # its deletion is on its way to us, and lets everything go
         outcome = self._decisions.decide(service)
         if outcome is None:
-            return
+            return False
         uid = service.metadata.uid
         held = all(self._allocations.holds(address, uid) for address in outcome.addresses)
         try:
@@ -193,6 +205,7 @@ class Services:
             raise
         # Last, as whatever is let go: the status shows it until then.
         await self._set_aside(service, outcome.aside)
+        return outcome.took
 
     async def _give(self, service: Service, outcome: Outcome, *, unmoved: bool) -> None:
         """Writes what a Service gets, then shows it, then lets go of what it leaves of its own will."""

@@ -74,8 +74,12 @@ class WorkQueue(Generic[K]):
         """How many keys wait, are worked on or are put off."""
         return len(self._waiting.keys() | self._active.keys() | self._timers.keys())
 
-    def add(self, key: K, urgency: Urgency) -> None:
-        """Has the key worked on: at once if a worker is free, and not before its backoff is over."""
+    def add(self, key: K, urgency: Urgency) -> bool:
+        """Has the key worked on: at once if a worker is free, and not before its backoff is over.
+
+        Returns:
+            False where it is put off, and worked on when that is over.
+        """
         self._settled.clear()
         if key in self._active:
             self._again[key] = min(urgency, self._again.get(key, urgency))
@@ -87,6 +91,7 @@ class WorkQueue(Generic[K]):
                 self._waiting[key] = urgency
                 self._lanes[urgency][key] = None
                 self._fill()
+        return key not in self._timers
 
     async def run(self) -> None:
         """Works until cancelled; then what is in flight has two seconds to end."""

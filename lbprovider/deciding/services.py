@@ -47,6 +47,11 @@ class Outcome:
     aside: tuple[tuple[IPAddress, str], ...]
     answer: Assigned | Refused
 
+    @property
+    def took(self) -> bool:
+        """Whether it got something that it did not hold."""
+        return isinstance(self.answer, Assigned) and bool(self.answer.new)
+
 
 Plan = Callable[[IPAddress, IPAllocationSpec | None], None]
 """Enters what the IPAllocation of an address is to be (None: gone): ``Book.put``, or what also has it written."""

@@ -37,6 +37,51 @@ def test_each_freed_address_has_one_asked_of_those_who_would_gain_by_it(mocker: 
     virtual_time.run(main)
 
 
+def test_who_was_asked_is_not_asked_again_and_the_next_one_is_where_it_took_nothing(mocker: MockerFixture) -> None:
+    # Two controllers: each asked the oldest for each of two, and the addresses that nobody took were overlooked.
+    async def main(_: Callable[[], float]) -> None:
+        decisions: Any = mocker.Mock(waiting=dict.fromkeys(["a", "b", "c", "d"]))
+        queue: Any = mocker.Mock()
+        freeing = Freeing(Inventory(), mocker.Mock(), mocker.Mock(), decisions, queue)
+
+        def asked() -> list[str]:
+            names = [call.args[0] for call in queue.add.mock_calls]
+            queue.reset_mock()
+            return names
+
+        async with beside(freeing.hand_on()):
+            freeing.freed()
+            await settle()
+            assert asked() == ["a"]
+            freeing.freed()
+            await settle()
+            assert asked() == ["b"]  # a takes one only
+            freeing.worked_on("b", took=True)
+            freeing.worked_on("d", took=False)  # which nobody asked
+            await settle()
+            assert asked() == []
+            del decisions.waiting["a"]  # the other controller gave it something
+            freeing.worked_on("a", took=False)
+            await settle()
+            assert asked() == ["b"]
+
+    virtual_time.run(main)
+
+
+def test_one_that_is_put_off_is_not_waited_for(mocker: MockerFixture) -> None:
+    async def main(_: Callable[[], float]) -> None:
+        decisions: Any = mocker.Mock(waiting=dict.fromkeys(["a", "b", "c"]))
+        queue: Any = mocker.Mock()
+        queue.add.side_effect = lambda key, _: key != "a"
+        freeing = Freeing(Inventory(), mocker.Mock(), mocker.Mock(), decisions, queue)
+        async with beside(freeing.hand_on()):
+            freeing.freed()
+            await settle()
+        assert [call.args[0] for call in queue.add.mock_calls] == ["a", "b"]
+
+    virtual_time.run(main)
+
+
 OVER = "2020-01-01T00:00:00Z"
 
 

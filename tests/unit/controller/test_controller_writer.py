@@ -102,9 +102,9 @@ def test_a_failure_is_tried_again_later_each_time_and_the_server_names_the_least
 
         queue = WorkQueue(work, rand=lambda: 0.0)
         async with beside(queue.run()):
-            queue.add("a", Urgency.NEW)
+            assert queue.add("a", Urgency.NEW)
             await asyncio.sleep(0.01)
-            queue.add("a", Urgency.NEW)  # not before its backoff is over
+            assert not queue.add("a", Urgency.NEW)  # not before its backoff is over
             await queue.settled()
         waits = [later - sooner for sooner, later in pairwise(times)]
         assert waits == pytest.approx([0.05, 0.1, 7.0, 0.4], abs=0.001)
