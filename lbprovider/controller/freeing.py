@@ -69,14 +69,16 @@ class Freeing:
         self._wall = wall
         self._free = 0
         self._keys: set[str] = set()
-        # Who was asked for something that was freed, and has not been worked on since.
+        # Who was asked for something that was freed, and has not been worked on since; who was, and took nothing.
         self._asked: set[str] = set()
+        self._passed: set[str] = set()
         # Until when not to try again, by address.
         self._kept: dict[IPAddress, float] = {}
         self._event = asyncio.Event()
 
     def freed(self) -> None:
         """An address was freed, or has fewer holders."""
+        self._passed.clear()
         self._free += 1
         self._event.set()
 
@@ -90,7 +92,9 @@ class Freeing:
         if key in self._asked:
             self._asked.remove(key)
             if not took:
-                self.freed()
+                self._passed.add(key)
+                self._free += 1
+                self._event.set()
 
     async def hand_on(self) -> None:
         """Has those looked at who wait for what is freed; until cancelled."""
@@ -102,8 +106,9 @@ class Freeing:
             for asked, key in enumerate(sorted(self._decisions.waiting, key=self._age), start=1):
                 if not free and not keys:
                     break
-                may = (free and key not in self._asked) or self._sharing_key(key) in keys
-                if may and self._decisions.would_gain(key) and self._queue.add(key, Urgency.CHANGED) and free:
+                offered = free > 0 and key not in self._asked and key not in self._passed
+                may = offered or self._sharing_key(key) in keys
+                if may and self._decisions.would_gain(key) and self._queue.add(key, Urgency.CHANGED) and offered:
                     self._asked.add(key)
                     free -= 1
                 if asked % YIELD_EACH == 0:

@@ -60,10 +60,12 @@ def test_who_was_asked_is_not_asked_again_and_the_next_one_is_where_it_took_noth
             freeing.worked_on("d", took=False)  # which nobody asked
             await settle()
             assert asked() == []
-            del decisions.waiting["a"]  # the other controller gave it something
-            freeing.worked_on("a", took=False)
+            freeing.worked_on("a", took=False)  # it is gone, say, which our watch has yet to tell: asked, it would loop
             await settle()
             assert asked() == ["b"]
+            freeing.freed()
+            await settle()
+            assert asked() == ["a"]
 
     virtual_time.run(main)
 
