@@ -47,11 +47,8 @@ def service(
     # see the package docstring
     from lbprovider.cli import explaining, live  # noqa: PLC0415
     from lbprovider.deciding.known import Scope  # noqa: PLC0415
-    from lbprovider.kube.ports import Api  # noqa: PLC0415
-
-    async def work(api: Api) -> None:
-        found = await explaining.explained(api, key, namespace, Scope(lb_class, default_class))
-        typer.echo(explaining.as_json(found) if output is Output.JSON else explaining.as_text(found))
 
     configure_logging("WARNING")
-    asyncio.run(live.as_admin(kubeconfig, work))
+    scope = Scope(lb_class, default_class)
+    found = asyncio.run(live.as_admin(kubeconfig, lambda api: explaining.explained(api, key, namespace, scope)))
+    typer.echo(explaining.as_json(found) if output is Output.JSON else explaining.as_text(found))

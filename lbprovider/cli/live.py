@@ -31,6 +31,7 @@ from lbprovider.kube.client import Client
 from lbprovider.kube.ports import Api, Listed, Unreadable
 
 T = TypeVar("T", bound=Object)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Live:
     unreadable: tuple[Unreadable, ...]
 
 
-async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[None]]) -> None:
-    """Does some work as whom a kubeconfig names.
+async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[R]]) -> R:
+    """Does some work as whom a kubeconfig names, and returns what comes of it.
 
     Raises:
         UsageError: it can't be used.
@@ -63,7 +64,7 @@ async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[None
     """
     access = await from_kubeconfig(kubeconfig, os.environ)
     async with Client(access, user_agent="lbprovider-cli") as api:
-        await work(api)
+        return await work(api)
 
 
 async def read(api: Api, namespace: str, *, installed: bool = True) -> Live:

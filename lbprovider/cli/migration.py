@@ -47,14 +47,7 @@ async def on_cluster(kubeconfig: Path | None, namespace: str, metallb_namespace:
     Raises:
         LbproviderError: it can't be done, or has to stop.
     """
-    status = 0
-
-    async def work(api: Api) -> None:
-        nonlocal status
-        status = await _on(api, Place(namespace, metallb_namespace), how)
-
-    await as_admin(kubeconfig, work)
-    return status
+    return await as_admin(kubeconfig, lambda api: _on(api, Place(namespace, metallb_namespace), how))
 
 
 async def _on(api: Api, place: Place, how: How) -> int:

@@ -32,7 +32,7 @@ from lbprovider.cli import live
 from lbprovider.deciding.known import Scope
 from lbprovider.documents import reading, written
 from lbprovider.errors import InvalidDocument, InvalidObject, UsageError
-from lbprovider.kube.ports import Api, Unreadable
+from lbprovider.kube.ports import Unreadable
 from lbprovider.planning import Change, Options, Plan, Problem, before, changes, gather, manifests, plan
 from lbprovider.schema import Schema
 from lbprovider.settings import ControllerSettings
@@ -108,13 +108,7 @@ def planned(files: Sequence[str], stdin: TextIO, options: Options, now: float, a
 
 
 def _read(kubeconfig: Path, namespace: str) -> live.Live:
-    found: list[live.Live] = []
-
-    async def work(api: Api) -> None:
-        found.append(await live.read(api, namespace, installed=False))
-
-    asyncio.run(live.as_admin(kubeconfig, work))
-    return found[0]
+    return asyncio.run(live.as_admin(kubeconfig, lambda api: live.read(api, namespace, installed=False)))
 
 
 def _objects(there: live.Live) -> Iterator[tuple[Resource[Any], Object]]:

@@ -240,9 +240,9 @@ def test_the_command_line_reaches_it(arguments: list[str], waits: float | None, 
         assert callable(say)
         asked.append((node, namespace, within))
 
-    async def as_admin(kubeconfig: Path | None, work: Callable[[object], Awaitable[None]]) -> None:
+    async def as_admin(kubeconfig: Path | None, work: Callable[[object], Awaitable[object]]) -> object:
         files.append(kubeconfig)
-        await work(api)
+        return await work(api)
 
     mocker.patch.object(draining, "drain", done)
     mocker.patch.object(live, "as_admin", as_admin)

@@ -31,8 +31,8 @@ def cluster(mocker: MockerFixture) -> FakeApi:
     for name in ("first", "second"):
         api.write(SERVICES, service(name))
 
-    async def as_admin(_: Path | None, work: Callable[[object], Awaitable[None]]) -> None:
-        await work(api)
+    async def as_admin(_: Path | None, work: Callable[[object], Awaitable[object]]) -> object:
+        return await work(api)
 
     mocker.patch.object(live, "as_admin", as_admin)
     # Loggers would go on writing to what the runner lends them as stderr, after it is closed.

@@ -260,8 +260,8 @@ def cluster(mocker: MockerFixture) -> FakeApi:
     spec = {"clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
     api.write(SERVICES, typed(service("waits", namespace="default", metadata={"uid": "u"}, spec=spec), Service))
 
-    async def as_admin(_: Path | None, work: Callable[[object], Awaitable[None]]) -> None:
-        await work(api)
+    async def as_admin(_: Path | None, work: Callable[[object], Awaitable[object]]) -> object:
+        return await work(api)
 
     mocker.patch.object(live, "as_admin", as_admin)
     return api
