@@ -12,7 +12,6 @@ controller, which refuses what overlaps and keeps what is stranded, is the one t
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +21,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from lbprovider.admission import OMITTED, Refusal, together
+from lbprovider.admission import Refusal, together
 from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.core import Service
@@ -200,7 +199,7 @@ class Judge:
         if new is None or _nothing_new(new, old):
             return _ALLOWED
         missing = together.advertisement(new, (await self._api.list(POOLS, namespace=self._namespace)).objects)
-        return Verdict(Outcome.WARNED, warnings=tuple(map(_sentence, missing[:_SAID]))) if missing else _ALLOWED
+        return Verdict(Outcome.WARNED, warnings=tuple(map(str, missing[:_SAID]))) if missing else _ALLOWED
 
 
 def _read(raw: msgspec.Raw, kind: type[T]) -> T | None:
@@ -259,13 +258,7 @@ def _pinned(pools: PoolSet, spec: IPAllocationSpec) -> bool:
 
 def _said(refused: Sequence[Refusal]) -> str:
     more = f"; and {len(refused) - _SAID} more" if len(refused) > _SAID else ""
-    return "; ".join(map(_sentence, refused[:_SAID])) + more
-
-
-def _sentence(refusal: Refusal) -> str:
-    """As the API server says it of one object's fields."""
-    value = "" if refusal.value is OMITTED else f"{json.dumps(refusal.value, ensure_ascii=False)} "
-    return f"{refusal.field}: {value}{refusal.message}"
+    return "; ".join(map(str, refused[:_SAID])) + more
 
 
 def _unchecked(why: str) -> Verdict:
