@@ -18,6 +18,7 @@ from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.placing import Placing
 from lbprovider.deciding.pools import resolved
 from lbprovider.deciding.services import Decisions
+from lbprovider.errors import InvalidObject
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
 
@@ -72,9 +73,14 @@ class Rehearsal:
         self.ledger = Ledger(PoolSet.of(known.pools.values()))
         self._book = Book(self.ledger)
         self.conflicts = Conflicts(self._book.set_aside)
-        self.stored = {one.metadata.name: one for one in allocations}
-        for name, one in tuple(self.stored.items()):
-            self.enter(names.address_of(name), one.spec)
+        self.stored: dict[str, IPAllocation] = {}
+        for one in allocations:
+            try:
+                address = names.address_of(one.metadata.name)
+            except InvalidObject:
+                continue  # the CRD refuses such names
+            self.stored[one.metadata.name] = one
+            self.enter(address, one.spec)
         self.advertisements: tuple[L2Advertisement, ...] = resolved(
             known.advertisements.values(), known.pools.values(), self.ledger
         )

@@ -10,14 +10,13 @@ import msgspec
 
 from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.core import Service
-from lbprovider.api.names import IPAddress, address_of
+from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
 from lbprovider.api.registration import Registration
 from lbprovider.deciding.announcing import Announcement, Backed, announcement
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Registered, Rehearsal
 from lbprovider.election.placement import Reason
-from lbprovider.errors import InvalidObject
 from lbprovider.ipam.reasons import Refused, some
 from lbprovider.migrating.carrying import Carried, addresses_of
 
@@ -111,8 +110,7 @@ def prospects(
     advertisements = {**known.advertisements, **{one.key: one for one in carried.advertisements}}
     after = replace(known, pools=pools, advertisements=advertisements)
     registered = None if speakers is None else Registered(speakers.registrations)
-    there = tuple(one for one in allocations if _is_named_well(one))
-    rehearsal = Rehearsal(after, there, scope, now, registered)
+    rehearsal = Rehearsal(after, allocations, scope, now, registered)
     rehearsal.decisions.reserve()
     found = []
     for service in sorted(known.services.values(), key=lambda one: one.key):
@@ -122,14 +120,6 @@ def prospects(
             one = _decided(service, rehearsal, carried) if ours else _abandoned(service)
             found.append(_announced(one, rehearsal, after, carried, speakers))
     return tuple(found)
-
-
-def _is_named_well(allocation: IPAllocation) -> bool:
-    try:
-        address_of(allocation.metadata.name)
-    except InvalidObject:  # it holds no address
-        return False
-    return True
 
 
 def _is_theirs(service: Service, metallb_class: str) -> bool:

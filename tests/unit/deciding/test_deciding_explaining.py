@@ -234,6 +234,13 @@ def test_one_that_makes_no_sense() -> None:
     assert found.advice == (found.message,)
 
 
+def test_an_ipallocation_whose_name_is_no_addresses_holds_none() -> None:
+    there, allocations = settled(known([FOUR], [service("a")]), on_lan("n1"))
+    (one,) = allocations
+    nameless = msgspec.structs.replace(one, metadata=ObjectMeta(name="lan-1"))
+    assert told("a", there, [*allocations, nameless]) == told("a", there, allocations)
+
+
 def test_no_pool_at_all() -> None:
     found = told("a", known([], [service("a")]))
     assert found.reason == "NoPools"
