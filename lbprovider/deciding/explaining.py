@@ -24,7 +24,7 @@ from lbprovider.ipam.assign import Assigned, assign
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.ipam.ranges import Family, family_of
-from lbprovider.ipam.reasons import MEANING, QUIET, Reason, Refused
+from lbprovider.ipam.reasons import MEANING, Reason, Refused
 from lbprovider.ipam.request import Request, request_of
 from lbprovider.ipam.search import Grant, Rule
 from lbprovider.ipam.sharing import left
@@ -149,14 +149,12 @@ def explain(
         message = f"There is no Namespace {service.metadata.namespace} any more; the Service goes with it."
         return Explanation(service.key, "NamespaceGone", message, shown)
     request = request_of(service, namespace.metadata.labels)
-    if isinstance(request, Refused):
-        return Explanation(service.key, request.reason, request.message, shown, advice=_advice(request))
     rehearsal.decisions.reserve()
     outcome = rehearsal.decisions.decide(service)
-    anew, pools = _anew(request, known, stored.values(), scope, now)
+    anew, pools = (request, ()) if isinstance(request, Refused) else _anew(request, known, stored.values(), scope, now)
     if outcome is None:
         quiet = anew if isinstance(anew, Refused) else Refused(Reason.NO_POOLS, MEANING[Reason.NO_POOLS])
-        return Explanation(service.key, quiet.reason, quiet.message, shown, pools=pools, advice=(quiet.message,))
+        return Explanation(service.key, quiet.reason, quiet.message, shown, pools=pools, advice=_advice(quiet))
     grants = {grant.address: grant for grant in _granted(anew)}
 
     def held(address: IPAddress) -> Held:
@@ -201,8 +199,8 @@ def _not_ours(service: Service, scope: Scope) -> tuple[str, str]:
     return "OtherClass", f"The Service is of loadBalancerClass {wanted}; ours is {scope.lb_class} (--lb-class)."
 
 
-def _advice(refused: Refused) -> tuple[str, ...]:
-    return () if refused.reason in QUIET else (refused.message,)
+def _advice(quiet: Refused) -> tuple[str, ...]:
+    return () if quiet.reason is Reason.NO_CLUSTER_IPS else (quiet.message,)
 
 
 def _anew(

@@ -229,7 +229,8 @@ def test_one_that_is_not_ours(spec: Mapping[str, Any], scope: Scope, reason: str
 
 
 def test_one_that_makes_no_sense() -> None:
-    found = told("a", known([FOUR], [service("a", ips="nonsense")]))
+    there, allocations = settled(known([FOUR], [service("a", ips="nonsense")]), on_lan("n1"))
+    found = told("a", there, allocations)
     assert (found.reason, found.addresses) == ("InvalidAddress", ())
     assert found.advice == (found.message,)
 
@@ -239,6 +240,17 @@ def test_an_ipallocation_whose_name_is_no_addresses_holds_none() -> None:
     (one,) = allocations
     nameless = msgspec.structs.replace(one, metadata=ObjectMeta(name="lan-1"))
     assert told("a", there, [*allocations, nameless]) == told("a", there, allocations)
+
+
+def test_one_that_makes_no_sense_any_more_keeps_what_it_holds() -> None:
+    there, allocations = settled(known([FOUR], [service("a")]), on_lan("n1", "n2"))
+    ((key, one),) = there.services.items()
+    senseless = msgspec.structs.replace(service("a", ips="nonsense"), status=one.status)
+    found = told("a", _with(there, {key: senseless}), allocations)
+    assert found.reason == "InvalidAddress"
+    assert [(held.address, held.rule, held.leader) for held in found.addresses] == [("10.0.0.0", "Kept", "n1")]
+    assert found.pools == ()
+    assert found.advice[0] == found.message
 
 
 def test_no_pool_at_all() -> None:
