@@ -6,6 +6,7 @@ ELECTION.md C1–C3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -62,3 +63,8 @@ def registration(lease: Lease) -> Registration | None:
         return msgspec.json.decode(lease.metadata.annotations.get(ANNOTATION, ""), type=Registration)
     except (msgspec.DecodeError, RecursionError):  # the second: thousands of brackets in a field that we'd skip
         return None
+
+
+def registrations(leases: Iterable[Lease]) -> dict[str, Registration]:
+    """What the speakers registered in their Leases, by node; without those that carry nothing readable."""
+    return {lease.metadata.name: one for lease in leases if (one := registration(lease)) is not None}

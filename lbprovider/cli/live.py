@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.core import EndpointSlice, Lease
 from lbprovider.api.meta import Object
-from lbprovider.api.registration import Registration, registration
+from lbprovider.api.registration import Registration, registrations
 from lbprovider.api.resources import (
     ADVERTISEMENTS,
     ALLOCATIONS,
@@ -43,7 +43,6 @@ class Live:
         allocations: the IPAllocations.
         slices: the EndpointSlices.
         leases: of the speakers.
-        registrations: what these say, by node.
         unreadable: objects that can't be read; nothing else is said of them.
     """
 
@@ -51,8 +50,12 @@ class Live:
     allocations: tuple[IPAllocation, ...]
     slices: tuple[EndpointSlice, ...]
     leases: tuple[Lease, ...]
-    registrations: dict[str, Registration]
     unreadable: tuple[Unreadable, ...]
+
+    @property
+    def registrations(self) -> Mapping[str, Registration]:
+        """What the speakers say in their Leases, by node."""
+        return registrations(self.leases)
 
 
 async def as_admin(kubeconfig: Path | None, work: Callable[[Api], Awaitable[R]]) -> R:
@@ -101,12 +104,4 @@ async def read(api: Api, namespace: str, *, installed: bool = True) -> Live:
     )
     leases = await every(LEASES, namespace, names.SPEAKER_LABEL)
     slices = await every(ENDPOINT_SLICES, selector=f"!{names.HEADLESS_LABEL}")
-    said = {one.metadata.name: registration(one) for one in leases.values()}
-    return Live(
-        known,
-        tuple(allocations.values()),
-        tuple(slices.values()),
-        tuple(leases.values()),
-        {node: one for node, one in said.items() if one is not None},
-        tuple(unreadable),
-    )
+    return Live(known, tuple(allocations.values()), tuple(slices.values()), tuple(leases.values()), tuple(unreadable))

@@ -11,7 +11,7 @@ from lbprovider.api import names
 from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.meta import Object
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
-from lbprovider.api.registration import Registration, registration
+from lbprovider.api.registration import Registration, registrations
 from lbprovider.api.resources import (
     ADVERTISEMENTS,
     ALLOCATIONS,
@@ -135,8 +135,7 @@ async def look(api: Api, namespace: str, metallb_namespace: str, now: float) -> 
     scope = scope_of(ours.controller)
     slices = (await api.list(ENDPOINT_SLICES, label_selector=f"!{names.HEADLESS_LABEL}")).objects
     leases = await api.list(LEASES, namespace=namespace, label_selector=names.SPEAKER_LABEL)
-    heard = {one.metadata.name: registration(one) for one in leases.objects}
-    registered = {node: one for node, one in heard.items() if one is not None}
+    registered = registrations(leases.objects)
     found = prospects(
         carried,
         known,

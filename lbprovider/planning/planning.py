@@ -8,7 +8,7 @@ from typing import Final
 
 from lbprovider.api.core import Service
 from lbprovider.api.names import IPAddress
-from lbprovider.api.registration import Registration, registration
+from lbprovider.api.registration import Registration, registrations
 from lbprovider.deciding.rehearsal import Registered, Rehearsal
 from lbprovider.deciding.services import Outcome
 from lbprovider.ipam.sharing import forgiven
@@ -65,15 +65,12 @@ def before(objects: Objects, options: Options, now: float) -> Result:
 
 
 def _rehearsal(objects: Objects, options: Options, now: float) -> Rehearsal:
-    return Rehearsal(objects.known, objects.allocations, options.scope, now, Registered(_registrations(objects) or {}))
+    return Rehearsal(objects.known, objects.allocations, options.scope, now, Registered(registrations(objects.leases)))
 
 
 def _registrations(objects: Objects) -> Mapping[str, Registration] | None:
     """What the speakers registered, by node; None where every Node is taken to run one."""
-    if not objects.leases:
-        return None
-    found = {lease.metadata.name: registration(lease) for lease in objects.leases}
-    return {node: one for node, one in found.items() if one is not None}
+    return registrations(objects.leases) if objects.leases else None
 
 
 # --- what the controller would do, in its order

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lbprovider.api.core import Lease, LoadBalancerIngress, Node, NodeCondition, Service, ServicePort, Taint
 from lbprovider.api.meta import ObjectMeta
-from lbprovider.api.registration import ANNOTATION, Attachment, Registration, registration
+from lbprovider.api.registration import ANNOTATION, Attachment, Registration, registration, registrations
 from lbprovider.api.segment import MemberList
 
 # As `kubectl get service -o json` shows one that has passed every default of the API server.
@@ -135,8 +135,8 @@ ATTACHMENT = Attachment(
 )
 
 
-def lease(value: str) -> Lease:
-    return Lease(metadata=ObjectMeta(name="n1", annotations={ANNOTATION: value}))
+def lease(value: str, node: str = "n1") -> Lease:
+    return Lease(metadata=ObjectMeta(name=node, annotations={ANNOTATION: value}))
 
 
 def test_what_a_speaker_registers_is_read_back() -> None:
@@ -171,6 +171,13 @@ def test_garbage_is_no_registration(value: str) -> None:
 
 def test_a_lease_of_somebody_else_is_no_registration() -> None:
     assert registration(Lease(metadata=ObjectMeta(name="n1"))) is None
+
+
+def test_registrations_are_by_node_and_only_what_can_be_read() -> None:
+    first, second = Registration(incarnation=7), Registration(incarnation=2, attachments=(ATTACHMENT,))
+    leases = [lease(first.encode(), "n1"), lease("garbage", "n2"), lease(second.encode(), "n3")]
+    assert registrations([*leases, Lease(metadata=ObjectMeta(name="n4"))]) == {"n1": first, "n3": second}
+    assert registrations([]) == {}
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
