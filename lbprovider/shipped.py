@@ -1,15 +1,16 @@
-"""The manifests that are shipped, the CRDs and the RBAC of config/: the lab applies them, ``validate`` reads them.
+"""The manifests that are shipped, CRDs and RBAC of config/: the lab applies them, ``plan`` and ``validate`` read them.
 
 Read they are when asked for, from the package's own files; nothing is kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from lbprovider.errors import HostError
+from lbprovider.schema import Schema
 
 _PACKAGE: Final = Path(__file__).parent
 _PLACES: Final = (_PACKAGE / "config", _PACKAGE.parent / "config")
@@ -32,8 +33,8 @@ def manifests(places: Sequence[Path] = _PLACES) -> tuple[dict[str, Any], ...]:
     return tuple(document for folder in _FOLDERS for document in _folder(place / folder))
 
 
-def crds(places: Sequence[Path] = _PLACES) -> Mapping[str, Mapping[str, Any]]:
-    """By kind, the ``openAPIV3Schema`` of each CustomResourceDefinition.
+def schemas(places: Sequence[Path] = _PLACES) -> dict[str, Schema]:
+    """What objects of our kinds may look like, by kind.
 
     Args:
         places: as of ``manifests``.
@@ -42,7 +43,7 @@ def crds(places: Sequence[Path] = _PLACES) -> Mapping[str, Mapping[str, Any]]:
         HostError: as of ``manifests``.
     """
     found = (each["spec"] for each in _folder(_place(places) / "crd"))
-    return {spec["names"]["kind"]: spec["versions"][0]["schema"]["openAPIV3Schema"] for spec in found}
+    return {spec["names"]["kind"]: Schema(spec["versions"][0]["schema"]["openAPIV3Schema"]) for spec in found}
 
 
 def _place(places: Sequence[Path]) -> Path:

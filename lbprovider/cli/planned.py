@@ -34,7 +34,6 @@ from lbprovider.documents import reading, written
 from lbprovider.errors import InvalidDocument, InvalidObject, UsageError
 from lbprovider.kube.ports import Unreadable
 from lbprovider.planning import Change, Options, Plan, Problem, before, changes, gather, manifests, plan
-from lbprovider.schema import Schema
 from lbprovider.settings import ControllerSettings
 
 
@@ -89,7 +88,7 @@ def planned(files: Sequence[str], stdin: TextIO, options: Options, now: float, a
         UsageError: the kubeconfig can't be used.
         ClusterError: the cluster can't be read.
     """
-    schemas = {kind: Schema(openapi) for kind, openapi in shipped.crds().items()}
+    schemas = shipped.schemas()
     found = reading(files, stdin)
     there = None if against is None else _read(against, options.namespace)
     objects, refused = gather(found.documents, options, schemas, None if there is None else _objects(there))

@@ -33,9 +33,8 @@ def validate(
     from lbprovider.deciding.known import Scope  # noqa: PLC0415
     from lbprovider.documents import reading  # noqa: PLC0415
 
-    found = validating.validated(
-        reading(files, sys.stdin), validating.schemas(shipped.crds()), namespace, Scope(lb_class, default_class)
-    )
+    scope = Scope(lb_class, default_class)
+    found = validating.validated(reading(files, sys.stdin), shipped.schemas(), namespace, scope)
     for finding in found.findings:
         typer.echo(finding)
     if found.refused:

@@ -91,11 +91,6 @@ class Report:
         return f"{objects}, nothing wrong{others}"
 
 
-def schemas(crds: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Schema]:
-    """By kind, of ``openAPIV3Schema``."""
-    return {kind: Schema(openapi) for kind, openapi in crds.items()}
-
-
 def validated(read: Reading, kinds: Mapping[str, Schema], namespace: str, scope: Scope) -> Report:
     """All that is wrong with what was read.
 

@@ -33,10 +33,7 @@ Said = set[tuple[str, str]]
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Schema]:
     """By kind, as the lab reads them."""
-    crds = [each for each in shipped.manifests() if each["kind"] == "CustomResourceDefinition"]
-    return {
-        crd["spec"]["names"]["kind"]: Schema(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) for crd in crds
-    }
+    return shipped.schemas()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -12,7 +12,7 @@ from lbprovider.admission import Refusal
 from lbprovider.admission.manifests import judged
 from lbprovider.api.names import DEFAULT_CLASS
 from lbprovider.api.resources import ALLOCATIONS, Resource
-from lbprovider.cli.validating import schemas, validated
+from lbprovider.cli.validating import validated
 from lbprovider.deciding.known import Scope
 from lbprovider.documents import Document, Reading
 from lbprovider.lab.provider import NAMESPACE
@@ -48,7 +48,7 @@ _STATUS: Final[tuple[object, ...]] = ({"x": 1}, {"conditions": "none"}, {"condit
 
 @pytest.fixture(scope="module")
 def kinds() -> dict[str, Schema]:
-    return dict(schemas(shipped.crds()))
+    return shipped.schemas()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -10,9 +10,8 @@ import pytest
 from lbprovider import shipped
 from lbprovider.admission.manifests import judged
 from lbprovider.api.names import API_VERSION
-from lbprovider.schema import Schema
 
-SCHEMAS: Final = {kind: Schema(openapi) for kind, openapi in shipped.crds().items()}
+SCHEMAS: Final = shipped.schemas()
 
 
 def pool(spec: Any, **metadata: Any) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from lbprovider import shipped
 from lbprovider.api.names import DEFAULT_CLASS
 from lbprovider.cli.main import app
-from lbprovider.cli.validating import schemas, validated
+from lbprovider.cli.validating import validated
 from lbprovider.deciding.known import Scope
 from lbprovider.documents import Document, Reading
 
 ROOT: Final = Path(__file__).parents[3]
-SCHEMAS: Final = schemas(shipped.crds())
+SCHEMAS: Final = shipped.schemas()
 runner = CliRunner()
 
 GOOD: Final = """

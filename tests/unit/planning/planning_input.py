@@ -17,16 +17,11 @@ from lbprovider.deciding.known import Scope
 from lbprovider.documents import read, written
 from lbprovider.errors import InvalidDocument
 from lbprovider.planning import Objects, Options, Plan, Result, gather, manifests, plan
-from lbprovider.schema import Schema
 
 SYSTEM = "lbprovider-system"
 NOW = 1_800_000_000.0
 OPTIONS = Options(SYSTEM, Scope(DEFAULT_CLASS, default_class=True))
-
-
-@functools.cache
-def schemas() -> Mapping[str, Schema]:
-    return {kind: Schema(openapi) for kind, openapi in shipped.crds().items()}
+schemas = functools.cache(shipped.schemas)
 
 
 def gathered(
