@@ -15,8 +15,8 @@ It promises:
 It never retries a write (the caller knows whether it is still wanted), never decides what is written, and never lets
 an Event's failure reach whoever reported it.
 
-Modules: ``ports`` what requests look like to others · ``access`` who we are to which server · ``client`` requests ·
-``answers`` what their answers mean · ``backoff`` how long to wait · ``reflector`` list, watch, and again · ``lease``
-leadership · ``node_lease`` the speaker's own Lease · ``events`` Kubernetes Events · ``patches`` bodies of status
-patches, None where nothing would change · ``clocks``.
+Modules: ``ports`` what requests look like to others · ``passing`` all of them on to another server · ``access`` who we
+are to which server · ``client`` requests · ``answers`` what their answers mean · ``backoff`` how long to wait ·
+``reflector`` list, watch, and again · ``lease`` leadership · ``node_lease`` the speaker's own Lease · ``events``
+Kubernetes Events · ``patches`` bodies of status patches, None where nothing would change · ``clocks``.
 """
