@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
-from lbprovider.api.meta import Object
-from lbprovider.api.resources import Resource
 from lbprovider.errors import ClusterError, LeaseLost, Unreachable
-from lbprovider.kube.ports import Api, Listed, WatchEvent
+from lbprovider.kube.passing import Outgoing, Passing
+from lbprovider.kube.ports import Api
 
-T = TypeVar("T", bound=Object)
 R = TypeVar("R")
 
 SILENT: Final = 10.0
@@ -51,7 +49,7 @@ class Reach:
         return answer
 
 
-class Guarded:
+class Guarded(Passing):
     """``ports.Api`` whose writes fail once the Lease may be another's: its clock says so, nobody has to tell us.
 
     Args:
@@ -61,68 +59,11 @@ class Guarded:
     """
 
     def __init__(self, api: Api, reach: Reach, held: Callable[[], bool] = lambda: True) -> None:
-        self._api = api
+        super().__init__(api)
         self._reach = reach
         self._held = held
 
-    async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
-        return await self._reach.ask(self._api.get(resource, name, namespace=namespace))
-
-    async def list(
-        self, resource: Resource[T], *, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Listed[T]:
-        return await self._reach.ask(
-            self._api.list(resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector)
-        )
-
-    def watch(
-        self,
-        resource: Resource[T],
-        resource_version: str,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> AsyncGenerator[WatchEvent[T], None]:
-        return self._api.watch(
-            resource,
-            resource_version,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-        )
-
-    async def create(self, resource: Resource[T], obj: T) -> T:
-        self._may_write()
-        return await self._reach.ask(self._api.create(resource, obj))
-
-    async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
-        self._may_write()
-        return await self._reach.ask(self._api.replace(resource, obj, subresource=subresource))
-
-    async def patch(
-        self,
-        resource: Resource[T],
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        namespace: str = "",
-        subresource: str = "",
-        strategic: bool = False,
-    ) -> T:
-        self._may_write()
-        return await self._reach.ask(
-            self._api.patch(resource, name, body, namespace=namespace, subresource=subresource, strategic=strategic)
-        )
-
-    async def delete(
-        self, resource: Resource[T], name: str, *, namespace: str = "", uid: str = "", resource_version: str = ""
-    ) -> None:
-        self._may_write()
-        await self._reach.ask(
-            self._api.delete(resource, name, namespace=namespace, uid=uid, resource_version=resource_version)
-        )
-
-    def _may_write(self) -> None:
-        if not self._held():
+    async def _pass(self, request: Outgoing[R]) -> R:
+        if request.writes and not self._held():
             raise LeaseLost("not written: another replica may be the leader by now")
+        return await self._reach.ask(request.send())

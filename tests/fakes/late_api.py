@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from lbprovider.api.meta import Object
-from lbprovider.api.resources import Resource
 from lbprovider.controller.inventory import Store
-from lbprovider.kube.ports import Api, Listed, Unreadable, WatchEvent
+from lbprovider.kube.passing import Outgoing, Passing
+from lbprovider.kube.ports import Api, Unreadable
 
-T = TypeVar("T", bound=Object)
 R = TypeVar("R")
 Delay = Callable[[], float]
 """Seconds, drawn anew each time."""
 
 
-class LateApi:
-    """``ports.Api`` on the other side of a slow network; watches are ``LateStore``'s to delay.
+class LateApi(Passing):
+    """``ports.Api`` on the other side of a slow network; lists are in time, and watches are ``LateStore``'s to delay.
 
     Args:
         api: the API server.
@@ -26,71 +25,15 @@ class LateApi:
     """
 
     def __init__(self, api: Api, delay: Delay) -> None:
-        self._api = api
+        super().__init__(api)
         self._delay = delay
 
-    async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
-        return await self._late(lambda: self._api.get(resource, name, namespace=namespace))
-
-    async def list(
-        self, resource: Resource[T], *, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Listed[T]:
-        return await self._api.list(
-            resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector
-        )
-
-    def watch(
-        self,
-        resource: Resource[T],
-        resource_version: str,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> AsyncGenerator[WatchEvent[T], None]:
-        return self._api.watch(
-            resource,
-            resource_version,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-        )
-
-    async def create(self, resource: Resource[T], obj: T) -> T:
-        return await self._late(lambda: self._api.create(resource, obj))
-
-    async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
-        return await self._late(lambda: self._api.replace(resource, obj, subresource=subresource))
-
-    async def patch(
-        self,
-        resource: Resource[T],
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        namespace: str = "",
-        subresource: str = "",
-        strategic: bool = False,
-    ) -> T:
-        return await self._late(
-            lambda: self._api.patch(
-                resource, name, body, namespace=namespace, subresource=subresource, strategic=strategic
-            )
-        )
-
-    async def delete(
-        self, resource: Resource[T], name: str, *, namespace: str = "", uid: str = "", resource_version: str = ""
-    ) -> None:
-        await self._late(
-            lambda: self._api.delete(
-                resource, name, namespace=namespace, uid=uid, resource_version=resource_version
-            )
-        )  # fmt: skip
-
-    async def _late(self, request: Callable[[], Awaitable[R]]) -> R:
+    async def _pass(self, request: Outgoing[R]) -> R:
+        if request.method == "list":
+            return await request.send()
         await asyncio.sleep(self._delay())
         try:
-            return await request()
+            return await request.send()
         finally:
             await asyncio.sleep(self._delay())
 

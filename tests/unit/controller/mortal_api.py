@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from lbprovider.api.meta import Object
-from lbprovider.api.resources import EVENTS, Resource
+from lbprovider.api.resources import EVENTS
 from lbprovider.errors import ClusterError, Conflict, Overloaded, Unreachable
-from lbprovider.kube.ports import Listed, WatchEvent
-from tests.fakes.api_server import FakeApi
+from lbprovider.kube.passing import Outgoing, Passing
+from lbprovider.kube.ports import Api
 
-T = TypeVar("T", bound=Object)
 R = TypeVar("R")
 
 FAULTS: Final[Mapping[str, Callable[[], ClusterError]]] = {
@@ -26,7 +24,7 @@ FAULTS: Final[Mapping[str, Callable[[], ClusterError]]] = {
 """What becomes of a write; the last one takes effect all the same."""
 
 
-class MortalApi:
+class MortalApi(Passing):
     """``ports.Api`` of one controller.
 
     Args:
@@ -35,77 +33,25 @@ class MortalApi:
         wrote: called after each write that took effect.
     """
 
-    def __init__(self, api: FakeApi, random: Random, wrote: Callable[[], None]) -> None:
+    def __init__(self, api: Api, random: Random, wrote: Callable[[], None]) -> None:
+        super().__init__(api)
         self.faults: list[str] = []
         """Of the next writes; empty for one that works."""
         self.dies_after: int | None = None
         """So many more writes; None for never."""
-        self._api = api
         self._random = random
         self._wrote = wrote
 
-    async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
-        await self._travel()
-        return await self._api.get(resource, name, namespace=namespace)
+    async def _pass(self, request: Outgoing[R]) -> R:
+        if request.writes:
+            return await self._write(request)
+        if request.method != "list":
+            await self._travel()
+        return await request.send()
 
-    async def list(
-        self, resource: Resource[T], *, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Listed[T]:
-        return await self._api.list(
-            resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector
-        )
-
-    def watch(
-        self,
-        resource: Resource[T],
-        resource_version: str,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> AsyncGenerator[WatchEvent[T], None]:
-        return self._api.watch(
-            resource,
-            resource_version,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-        )
-
-    async def create(self, resource: Resource[T], obj: T) -> T:
-        return await self._write(resource, lambda: self._api.create(resource, obj))
-
-    async def replace(self, resource: Resource[T], obj: T, *, subresource: str = "") -> T:
-        return await self._write(resource, lambda: self._api.replace(resource, obj, subresource=subresource))
-
-    async def patch(
-        self,
-        resource: Resource[T],
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        namespace: str = "",
-        subresource: str = "",
-        strategic: bool = False,
-    ) -> T:
-        return await self._write(
-            resource,
-            lambda: self._api.patch(
-                resource, name, body, namespace=namespace, subresource=subresource, strategic=strategic
-            ),
-        )
-
-    async def delete(
-        self, resource: Resource[T], name: str, *, namespace: str = "", uid: str = "", resource_version: str = ""
-    ) -> None:
-        await self._write(
-            resource,
-            lambda: self._api.delete(resource, name, namespace=namespace, uid=uid, resource_version=resource_version),
-        )
-
-    async def _write(self, resource: Resource[Any], request: Callable[[], Awaitable[R]]) -> R:
-        if resource is EVENTS:
-            return await request()
+    async def _write(self, request: Outgoing[R]) -> R:
+        if request.resource is EVENTS:
+            return await request.send()
         await self._travel()
         if self.dies_after is not None:
             if not self.dies_after:
@@ -114,7 +60,7 @@ class MortalApi:
         fault = self.faults.pop(0) if self.faults else ""
         if fault and fault != "answer lost":
             raise _failure(fault)
-        answer = await request()
+        answer = await request.send()
         self._wrote()
         await self._travel()
         if fault:
