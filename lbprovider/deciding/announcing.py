@@ -72,34 +72,26 @@ class Announcement:
         return tuple(sorted(self.ranking))
 
 
-def lot_of(spec: IPAllocationSpec, ledger: Ledger) -> bytes:
-    """Of the addresses that its Services have on its LAN the lowest, IPv4 first: both families rank alike."""
-    own = ip_address(spec.address)
-    beside = (other for claim in spec.services for other in ledger.held_by(claim.uid))
-    on_lan = (other for other in beside if ledger[other].segment == spec.segment)
-    return min((own.packed, *(other.packed for other in on_lan)), key=lambda packed: (len(packed), packed))
-
-
 def announcement(
     spec: IPAllocationSpec,
     known: Known,
+    ledger: Ledger,
     advertisements: Iterable[L2Advertisement],
     *,
     registrations: Mapping[str, Registration] | None,
     backed: Backed | None,
     ignore_exclude_label: bool = False,
-    lot: bytes = b"",
 ) -> Announcement:
     """Looks at each node as the speakers do (``election.placement``).
 
     Args:
         spec: of the IPAllocation.
         known: what is known of the cluster.
+        ledger: who holds what.
         advertisements: all of them, ``resolved``.
         registrations: of the speakers, by node; None: every node is taken to run one that is on the address's LAN.
         backed: the Services' endpoints; None: every Service is taken to be served from every node.
         ignore_exclude_label: whether the speakers heed KEP-1143's label, where ``registrations`` doesn't say.
-        lot: as ``lot_of`` says; empty for the address's own.
     """
     address = ip_address(spec.address)
     labels = [
@@ -124,13 +116,22 @@ def announcement(
             (claim.external_traffic_policy == "Local", backed(claim.key, family_of(address)))
             for claim in spec.services
         )  # fmt: skip
-    found = placement.place(address.packed, map(view, known.nodes.values()), spec.nodes, behind, lot)
+    views = map(view, known.nodes.values())
+    found = placement.place(address.packed, views, spec.nodes, behind, _lot(spec, ledger))
     return Announcement(
         str(address),
         found.ranking,
         found.ineligible,
         {name: _interfaces(known.nodes[name], applying) for name in found.ranking},
     )
+
+
+def _lot(spec: IPAllocationSpec, ledger: Ledger) -> bytes:
+    """Of the addresses that its Services have on its LAN the lowest, IPv4 first: both families rank alike."""
+    own = ip_address(spec.address)
+    beside = (other for claim in spec.services for other in ledger.held_by(claim.uid))
+    on_lan = (other for other in beside if ledger[other].segment == spec.segment)
+    return min((own.packed, *(other.packed for other in on_lan)), key=lambda packed: (len(packed), packed))
 
 
 def _interfaces(node: Node, applying: tuple[L2AdvertisementSpec, ...]) -> tuple[str, ...] | None:

@@ -16,9 +16,9 @@ from lbprovider.api.core import Service
 from lbprovider.api.meta import Condition
 from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.registration import Registration
-from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, lot_of
+from lbprovider.deciding.announcing import ADVICE, Announcement, Backed
 from lbprovider.deciding.known import Known, Scope
-from lbprovider.deciding.rehearsal import Registered, Rehearsal
+from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import Outcome, condition
 from lbprovider.ipam.assign import Assigned, assign
 from lbprovider.ipam.ledger import Ledger
@@ -139,8 +139,7 @@ def explain(
     """
     stored = {one.metadata.name: one for one in allocations}
     shown = tuple(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress)
-    speakers = Registered(registrations)
-    rehearsal = Rehearsal(known, stored.values(), scope, now, speakers)
+    rehearsal = Rehearsal(known, stored.values(), scope, now, registrations)
     if not rehearsal.decisions.ours(service):
         reason, message = _not_ours(service, scope)
         return Explanation(service.key, reason, message, shown)
@@ -158,19 +157,10 @@ def explain(
     grants = {grant.address: grant for grant in _granted(anew)}
 
     def held(address: IPAddress) -> Held:
-        spec = rehearsal.ledger[address]
-        where = announcement(
-            spec,
-            known,
-            rehearsal.advertisements,
-            registrations=registrations,
-            backed=backed,
-            lot=lot_of(spec, rehearsal.ledger),
-        )
         rule = grants[address].rule if address in grants else Rule.KEPT
-        return _with_leader(
-            Held(str(address), spec.pool, rule, _RULES[rule], where), stored.get(object_name(address))
-        )  # fmt: skip
+        where = rehearsal.announcement(address, backed)
+        found = Held(str(address), rehearsal.ledger[address].pool, rule, _RULES[rule], where)
+        return _with_leader(found, stored.get(object_name(address)))
 
     addresses = tuple(map(held, outcome.addresses))
     said = _said(service, outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,6 +12,7 @@ from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
 from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.registration import Registration
+from lbprovider.deciding.announcing import Announcement, Backed, announcement
 from lbprovider.deciding.book import Book
 from lbprovider.deciding.conflicts import Conflicts
 from lbprovider.deciding.known import Known, Scope
@@ -24,14 +25,10 @@ from lbprovider.ipam.pools import PoolSet
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """Speakers that neither come nor go.
+class _Registered:
+    """Speakers that neither come nor go."""
 
-    Args:
-        registrations: what they registered, by node.
-    """
-
-    registrations: Mapping[str, Registration] = field(default_factory=dict)
+    registrations: Mapping[str, Registration]
 
     def arriving(self) -> bool:
         return False
@@ -52,7 +49,8 @@ class Rehearsal:
         allocations: the IPAllocations that there are; one whose name is no address's holds none.
         scope: which Services are ours.
         now: seconds since 1970.
-        speakers: who registered.
+        registrations: of the speakers, by node; None: nobody knows of any, so that addresses are placed nowhere, and
+            every node is taken to run one that is on each address's LAN.
 
     Attributes:
         ledger: who holds what, as it has become.
@@ -68,8 +66,10 @@ class Rehearsal:
         allocations: Iterable[IPAllocation],
         scope: Scope,
         now: float,
-        speakers: Registered | None = None,
+        registrations: Mapping[str, Registration] | None = None,
     ) -> None:
+        self._known = known
+        self._registrations = registrations
         self.ledger = Ledger(PoolSet.of(known.pools.values()))
         self._book = Book(self.ledger)
         self.conflicts = Conflicts(self._book.set_aside)
@@ -84,7 +84,7 @@ class Rehearsal:
         self.advertisements: tuple[L2Advertisement, ...] = resolved(
             known.advertisements.values(), known.pools.values(), self.ledger
         )
-        lans = Registered() if speakers is None else speakers
+        lans = _Registered({} if registrations is None else registrations)
         self.decisions = Decisions(
             known,
             self._book,
@@ -104,3 +104,17 @@ class Rehearsal:
             self.stored[name] = stored = msgspec.structs.replace(stored, spec=spec)
         # One that is new has no status, which nothing can be learned from.
         self.conflicts.learn(name, None if spec is None else stored)
+
+    def announcement(
+        self, address: IPAddress, backed: Backed | None, *, ignore_exclude_label: bool = False
+    ) -> Announcement:
+        """Which nodes could announce an address that is in the ledger; the rest as ``announcing.announcement`` says."""
+        return announcement(
+            self.ledger[address],
+            self._known,
+            self.ledger,
+            self.advertisements,
+            registrations=self._registrations,
+            backed=backed,
+            ignore_exclude_label=ignore_exclude_label,
+        )

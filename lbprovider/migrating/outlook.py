@@ -13,9 +13,9 @@ from lbprovider.api.core import Service
 from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import IPAddressPool, IPAddressPoolSpec, L2Advertisement
 from lbprovider.api.registration import Registration
-from lbprovider.deciding.announcing import Announcement, Backed, announcement
+from lbprovider.deciding.announcing import Announcement, Backed
 from lbprovider.deciding.known import Known, Scope
-from lbprovider.deciding.rehearsal import Registered, Rehearsal
+from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.election.placement import Reason
 from lbprovider.ipam.reasons import Refused, some
 from lbprovider.migrating.carrying import Carried, addresses_of
@@ -109,8 +109,7 @@ def prospects(
     pools = {**known.pools, **{one.key: one for one in carried.pools}}
     advertisements = {**known.advertisements, **{one.key: one for one in carried.advertisements}}
     after = replace(known, pools=pools, advertisements=advertisements)
-    registered = None if speakers is None else Registered(speakers.registrations)
-    rehearsal = Rehearsal(after, allocations, scope, now, registered)
+    rehearsal = Rehearsal(after, allocations, scope, now, None if speakers is None else speakers.registrations)
     rehearsal.decisions.reserve()
     found = []
     for service in sorted(known.services.values(), key=lambda one: one.key):
@@ -118,7 +117,7 @@ def prospects(
         theirs = _is_theirs(service, metallb_class)
         if addresses_of(service) and (ours or theirs):
             one = _decided(service, rehearsal, carried) if ours else _abandoned(service)
-            found.append(_announced(one, rehearsal, after, carried, speakers))
+            found.append(_announced(one, rehearsal, carried, speakers))
     return tuple(found)
 
 
@@ -174,21 +173,13 @@ def _ways(pools: Iterable[str], carried: Carried) -> tuple[str, ...]:
     return tuple(way for way, there in ways if of_it & there)
 
 
-def _announced(
-    prospect: Prospect, rehearsal: Rehearsal, known: Known, carried: Carried, speakers: Speakers | None
-) -> Prospect:
+def _announced(prospect: Prospect, rehearsal: Rehearsal, carried: Carried, speakers: Speakers | None) -> Prospect:
     if speakers is None:
         return prospect
     lacking: dict[IPAddress, Unannounced] = {}
     for address, pool in prospect.pools.items():
         if pool in carried.by_layer2:
-            found = announcement(
-                rehearsal.ledger[address],
-                known,
-                rehearsal.advertisements,
-                registrations=speakers.registrations,
-                backed=speakers.backed,
-            )
+            found = rehearsal.announcement(address, speakers.backed)
             if not found.ranking:
                 lacking[address] = _excluded(found)
     return replace(prospect, unannounced=lacking)

@@ -8,8 +8,8 @@ from typing import Final
 
 from lbprovider.api.core import Service
 from lbprovider.api.names import IPAddress
-from lbprovider.api.registration import Registration, registrations
-from lbprovider.deciding.rehearsal import Registered, Rehearsal
+from lbprovider.api.registration import registrations
+from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import Outcome
 from lbprovider.ipam.sharing import forgiven
 from lbprovider.planning.objects import Objects, Options
@@ -52,7 +52,7 @@ def plan(objects: Objects, options: Options, now: float) -> Plan:
     withdrawn = _let_go(objects, rehearsal)
     outcomes = _settle(objects, rehearsal)
     services = (decided(objects.known.services[key], outcome, rehearsal) for key, outcome in outcomes.items())
-    result = told(objects, options, rehearsal, services, registrations=_registrations(objects), now=now)
+    result = told(objects, options, rehearsal, services, now)
     return Plan(result, objects, outcomes, withdrawn, rehearsal)
 
 
@@ -61,16 +61,13 @@ def before(objects: Objects, options: Options, now: float) -> Result:
     rehearsal = _rehearsal(objects, options, now)
     ours = (one for one in objects.known.services.values() if rehearsal.decisions.ours(one))
     services = (unchanged(one, rehearsal) for one in ours)
-    return told(objects, options, rehearsal, services, registrations=_registrations(objects), now=now)
+    return told(objects, options, rehearsal, services, now)
 
 
 def _rehearsal(objects: Objects, options: Options, now: float) -> Rehearsal:
-    return Rehearsal(objects.known, objects.allocations, options.scope, now, Registered(registrations(objects.leases)))
-
-
-def _registrations(objects: Objects) -> Mapping[str, Registration] | None:
-    """What the speakers registered, by node; None where every Node is taken to run one."""
-    return registrations(objects.leases) if objects.leases else None
+    # Without any Lease every Node is taken to run a speaker.
+    speakers = registrations(objects.leases) if objects.leases else None
+    return Rehearsal(objects.known, objects.allocations, options.scope, now, speakers)
 
 
 # --- what the controller would do, in its order

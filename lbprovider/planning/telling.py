@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import Any, Final
 
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
@@ -12,10 +11,9 @@ from lbprovider.api.conditions import NO_ELIGIBLE_NODE, NO_ENDPOINTS
 from lbprovider.api.core import Service
 from lbprovider.api.meta import ObjectMeta, to_builtins
 from lbprovider.api.names import IPAddress, object_name
-from lbprovider.api.registration import Registration
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS
 from lbprovider.api.times import rfc3339
-from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, announcement, backed_by, lot_of
+from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, backed_by
 from lbprovider.deciding.pools import advertisement_status
 from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import Outcome, condition
@@ -77,13 +75,7 @@ def _said(service: Service, ingress: tuple[str, ...], rehearsal: Rehearsal, reas
 
 
 def told(
-    objects: Objects,
-    options: Options,
-    rehearsal: Rehearsal,
-    services: Iterable[ServiceResult],
-    *,
-    registrations: Mapping[str, Registration] | None,
-    now: float,
+    objects: Objects, options: Options, rehearsal: Rehearsal, services: Iterable[ServiceResult], now: float
 ) -> Result:
     """The whole result.
 
@@ -92,34 +84,25 @@ def told(
         options: the flags that decide.
         rehearsal: who holds what.
         services: those of ours.
-        registrations: of the speakers; None: every Node is taken to run one.
         now: seconds since 1970.
     """
     backed = _backed(objects)
-    live = [spec for _, spec in _allocations(rehearsal) if spec.services]
-    announced = [
-        announcement(
-            spec,
-            objects.known,
-            rehearsal.advertisements,
-            registrations=registrations,
-            backed=backed,
-            ignore_exclude_label=options.ignore_exclude_label,
-            lot=lot_of(spec, rehearsal.ledger),
-        )
-        for spec in live
-    ]
+    announced = {
+        address: rehearsal.announcement(address, backed, ignore_exclude_label=options.ignore_exclude_label)
+        for address, spec in _allocations(rehearsal)
+        if spec.services
+    }
     problems = (
         *_of_pools(objects, rehearsal),
         *_of_advertisements(objects, rehearsal, rfc3339(now)),
-        *_of_addresses(objects, rehearsal, zip(live, announced, strict=True)),
+        *_of_addresses(objects, rehearsal, announced),
         *objects.problems,
     )
     return Result(
         services=tuple(services),
         allocations=tuple(_manifest(address, spec) for address, spec in _allocations(rehearsal)),
         pools=tuple(_pool(pool.metadata.name, rehearsal) for pool in objects.known.pools.values()),
-        announcements=tuple(map(_announced, announced)),
+        announcements=tuple(map(_announced, announced.values())),
         problems=problems,
     )
 
@@ -183,21 +166,22 @@ def _of_advertisements(objects: Objects, rehearsal: Rehearsal, now: str) -> Iter
 
 
 def _of_addresses(
-    objects: Objects, rehearsal: Rehearsal, announced: Iterable[tuple[IPAllocationSpec, Announcement]]
+    objects: Objects, rehearsal: Rehearsal, announced: Mapping[IPAddress, Announcement]
 ) -> Iterator[Problem]:
     """Addresses that no node may announce; without any Node only those that no L2Advertisement is for."""
     services = objects.known.services
-    for spec, one in announced:
+    for address, one in announced.items():
         if one.ranking:
             continue
         counts = Counter(one.excluded.values())
         if not objects.known.nodes:
+            spec = rehearsal.ledger[address]
             labels = [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]
             if applying(rehearsal.advertisements, spec.pool, labels):
                 continue
             counts = Counter([Ineligible.NO_ADVERTISEMENT])
         endpoints = not _LACKS_ENDPOINTS.isdisjoint(counts)
-        name = f"{ALLOCATIONS.kind} {object_name(ip_address(one.address))}"
+        name = f"{ALLOCATIONS.kind} {object_name(address)}"
         yield Problem(name, NO_ENDPOINTS if endpoints else NO_ELIGIBLE_NODE, _nobody(one.address, counts))
 
 

@@ -17,7 +17,7 @@ from lbprovider.api.pool import IPAddressPool, L2Advertisement, ServiceAllocatio
 from lbprovider.api.registration import Attachment, Registration
 from lbprovider.deciding.explaining import Explanation, Look, explain
 from lbprovider.deciding.known import Known, Scope
-from lbprovider.deciding.rehearsal import Registered, Rehearsal
+from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import CONDITION
 from lbprovider.election.endpoints import Endpoints
 from tests.unit.ipam.builders import FOUR, PREFER, SIX, pool, service
@@ -55,7 +55,7 @@ def on_lan(*nodes: str) -> dict[str, Registration]:
 
 def settled(there: Known, registrations: Mapping[str, Registration]) -> tuple[Known, list[IPAllocation]]:
     """The cluster as the controller leaves it: IPAllocations and statuses written, a leader on each address."""
-    rehearsal = Rehearsal(there, (), SCOPE, 0, Registered(registrations))
+    rehearsal = Rehearsal(there, (), SCOPE, 0, registrations)
     services = {}
     for key, one in there.services.items():
         outcome = rehearsal.decisions.decide(one)
