@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from lbprovider.api import names
+from lbprovider.cli.printable import printable
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
 
@@ -87,7 +88,7 @@ def plan(
         typer.echo(f"lbprovider: {error}", err=True)
         raise typer.Exit(UNUSABLE) from error
     for problem in found.unusable:
-        typer.echo(f"lbprovider: {_one_line(str(problem))}", err=True)
+        typer.echo(f"lbprovider: {printable(str(problem))}", err=True)
     if found.plan is None:
         raise typer.Exit(UNUSABLE)
     match output:
@@ -98,8 +99,3 @@ def plan(
         case Output.TABLE:
             plantables.show(found.plan.result, found.changes)
     raise typer.Exit(LACKING if found.plan.result.lacking else 0)
-
-
-def _one_line(said: str) -> str:
-    """Names come from the files: none may break the line, or speak to the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in said)

@@ -22,6 +22,7 @@ from lbprovider.api.core import Namespace, Service
 from lbprovider.api.meta import Object, ObjectMeta
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, NAMESPACES, POOLS, SEGMENTS, SERVICES, Resource
+from lbprovider.cli.printable import printable
 from lbprovider.deciding.known import Scope
 from lbprovider.documents import Document, Reading, carried, typed, without_nulls
 from lbprovider.errors import InvalidDocument
@@ -59,9 +60,7 @@ class Finding:
     warning: bool = False
 
     def __str__(self) -> str:
-        line = f"warning: {self.text}" if self.warning else self.text
-        # Names come from the file: none may break the line or speak to the terminal.
-        return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+        return printable(f"warning: {self.text}" if self.warning else self.text)
 
 
 @dataclass(frozen=True, slots=True)
