@@ -25,7 +25,7 @@ from lbprovider.api.resources import ALLOCATIONS, SERVICES
 from lbprovider.api.times import rfc3339
 from lbprovider.controller.inventory import Change, Inventory
 from lbprovider.controller.speakers import Speakers
-from lbprovider.deciding.announcing import ADVICE
+from lbprovider.deciding.announcing import nobody_may
 from lbprovider.election import placement
 from lbprovider.election.placement import Reason
 from lbprovider.errors import ClusterError, Conflict, KindMissing, NotFound
@@ -165,10 +165,7 @@ class Announcing:
                 self._recorder.event(SERVICES, service, "Warning", NO_ELIGIBLE_NODE, message)
 
     def _none(self, allocation: IPAllocation, why: Counts) -> IPAllocationStatus:
-        each = ", ".join(f"{reason} ({count})" for reason, count in why.items()) or "there are no Nodes"
-        most = max(why, key=lambda reason: why[reason], default=None)
-        advice = "" if most is None else ADVICE.get(most, "")
-        message = f"No node may announce {allocation.spec.address}: {each}" + (f"; {advice}." if advice else ".")
+        message = nobody_may(allocation.spec.address, why)
         counts = tuple(IneligibleNodes(reason=reason.value, nodes=count) for reason, count in why.items())
         return self._status(allocation, "False", NO_ELIGIBLE_NODE, message, counts)
 

@@ -16,7 +16,7 @@ from lbprovider.api.registration import Registration
 from lbprovider.deciding.known import Known
 from lbprovider.election import endpoints, placement
 from lbprovider.election.endpoints import Endpoints
-from lbprovider.election.placement import NodeView, Reason
+from lbprovider.election.placement import NodeView, Placement, Reason
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.ranges import Family, family_of
 
@@ -35,6 +35,7 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
     }
 )
 """What to do about the reason that most nodes have."""
+_OF_ENDPOINTS: Final = frozenset({Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINT})
 
 Backed = Callable[[str, Family], Endpoints]
 """The endpoints of a Service (``namespace/name``) of one family."""
@@ -70,6 +71,29 @@ class Announcement:
     def eligible(self) -> tuple[str, ...]:
         """The nodes that could, by name."""
         return tuple(sorted(self.ranking))
+
+    @property
+    def why_not(self) -> Mapping[Reason, int]:
+        """How many nodes could not for each reason, in the order of the reasons."""
+        return placement.counts(Placement(self.ranking, self.excluded))
+
+    @property
+    def lacks_endpoints(self) -> bool:
+        """Whether some node could if the Services had endpoints there that can serve."""
+        return not _OF_ENDPOINTS.isdisjoint(self.excluded.values())
+
+
+def nobody_may(address: str, why: Mapping[Reason, int]) -> str:
+    """Says that no node may announce an address, and what to do about the reason that most nodes have.
+
+    Args:
+        address: in its short form.
+        why: how many nodes have each reason, in the order of the reasons; of two that as many have, the first counts.
+    """
+    each = ", ".join(f"{reason} ({nodes})" for reason, nodes in why.items()) or "there are no Nodes"
+    most = max(why, key=lambda reason: why[reason], default=None)
+    advice = "" if most is None else ADVICE.get(most, "")
+    return f"No node may announce {address}: {each}" + (f"; {advice}." if advice else ".")
 
 
 def announcement(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -288,6 +287,6 @@ def _advise(service: Service, said: Condition, outcome: Outcome, addresses: tupl
         if not where.excluded:
             yield f"{held.address}: there are no Nodes."
             continue
-        most, count = Counter(where.excluded.values()).most_common(1)[0]
+        most, count = max(where.why_not.items(), key=lambda each: each[1])
         advice = ADVICE.get(most)
         yield f"{held.address}: no node may announce it ({most} on {count})" + (f"; {advice}." if advice else ".")

@@ -16,7 +16,6 @@ from lbprovider.api.registration import Registration
 from lbprovider.deciding.announcing import Announcement, Backed
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Rehearsal
-from lbprovider.election.placement import Reason
 from lbprovider.ipam.reasons import Refused, some
 from lbprovider.migrating.carrying import Carried, addresses_of
 
@@ -48,9 +47,6 @@ class Unannounced:
 
     why: str
     for_endpoints: bool
-
-
-_FOR_ENDPOINTS: Final = frozenset({Reason.NO_ENDPOINTS, Reason.NO_LOCAL_ENDPOINT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +182,8 @@ def _announced(prospect: Prospect, rehearsal: Rehearsal, carried: Carried, speak
 
 
 def _excluded(found: Announcement) -> Unannounced:
-    counts: dict[str, int] = {}
-    for reason in found.excluded.values():
-        counts[reason.value] = counts.get(reason.value, 0) + 1
-    why = some(f"{reason} ({nodes} node{'s' if nodes > 1 else ''})" for reason, nodes in sorted(counts.items()))
-    return Unannounced(why or "there is no node", not _FOR_ENDPOINTS.isdisjoint(found.excluded.values()))
+    why = some(f"{reason} ({nodes} node{'s' if nodes > 1 else ''})" for reason, nodes in found.why_not.items())
+    return Unannounced(why or "there is no node", found.lacks_endpoints)
 
 
 def lost(found: Iterable[Prospect]) -> tuple[str, ...]:

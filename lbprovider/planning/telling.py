@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from lbprovider.api.allocation import IPAllocation, IPAllocationSpec
 from lbprovider.api.conditions import NO_ELIGIBLE_NODE, NO_ENDPOINTS
@@ -13,7 +12,7 @@ from lbprovider.api.meta import ObjectMeta, to_builtins
 from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS
 from lbprovider.api.times import rfc3339
-from lbprovider.deciding.announcing import ADVICE, Announcement, Backed, backed_by
+from lbprovider.deciding.announcing import Announcement, Backed, backed_by, nobody_may
 from lbprovider.deciding.pools import advertisement_status
 from lbprovider.deciding.rehearsal import Rehearsal
 from lbprovider.deciding.services import Outcome, condition
@@ -26,9 +25,6 @@ from lbprovider.ipam.reasons import Reason, Refused
 from lbprovider.ipam.request import request_of
 from lbprovider.planning.objects import Objects, Options
 from lbprovider.planning.result import AnnouncementResult, Count, PoolResult, Problem, Result, ServiceResult
-
-_LACKS_ENDPOINTS: Final = frozenset({Ineligible.NO_ENDPOINTS, Ineligible.NO_LOCAL_ENDPOINT})
-
 
 # --- Services
 
@@ -173,20 +169,13 @@ def _of_addresses(
     for address, one in announced.items():
         if one.ranking:
             continue
-        counts = Counter(one.excluded.values())
+        why = one.why_not
         if not objects.known.nodes:
             spec = rehearsal.ledger[address]
             labels = [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]
             if applying(rehearsal.advertisements, spec.pool, labels):
                 continue
-            counts = Counter([Ineligible.NO_ADVERTISEMENT])
-        endpoints = not _LACKS_ENDPOINTS.isdisjoint(counts)
+            why = {Ineligible.NO_ADVERTISEMENT: 1}
         name = f"{ALLOCATIONS.kind} {object_name(address)}"
-        yield Problem(name, NO_ENDPOINTS if endpoints else NO_ELIGIBLE_NODE, _nobody(one.address, counts))
-
-
-def _nobody(address: str, counts: Counter[Ineligible]) -> str:
-    """As the controller says it of an IPAllocation."""
-    each = ", ".join(f"{reason} ({counts[reason]})" for reason in Ineligible if reason in counts)
-    advice = ADVICE.get(max(counts, key=lambda reason: counts[reason]), "")
-    return f"No node may announce {address}: {each}" + (f"; {advice}." if advice else ".")
+        reason = NO_ENDPOINTS if one.lacks_endpoints else NO_ELIGIBLE_NODE
+        yield Problem(name, reason, nobody_may(one.address, why))

@@ -180,6 +180,16 @@ def test_an_address_that_nobody_may_announce_is_a_problem() -> None:
     )
 
 
+def test_of_reasons_that_as_many_nodes_have_the_first_is_advised_on_as_by_the_controller() -> None:
+    drained = node("n2", annotations={"lbprovider.io/drain": "true"})
+
+    (one,) = result(LAN, ALL, service("a"), node("n1", labels=EXCLUDE), drained).problems
+
+    assert one.message == (
+        "No node may announce 192.0.2.1: Draining (1), NodeExcluded (1); end the drain of a node (lbprovider undrain)."
+    )
+
+
 def test_without_nodes_only_a_missing_advertisement_is_a_problem() -> None:
     assert problems(result(LAN, ALL, service("a"))) == []
     assert problems(result(LAN, service("a"))) == [("IPAllocation 192.0.2.1", "NoEligibleNode")]
