@@ -118,10 +118,7 @@ def announcement(
         ignore_exclude_label: whether the speakers heed KEP-1143's label, where ``registrations`` doesn't say.
     """
     address = ip_address(spec.address)
-    labels = [
-        known.services[claim.key].metadata.labels for claim in spec.services if claim.key in known.services
-    ]  # fmt: skip
-    applying = placement.applying(advertisements, spec.pool, labels)
+    applying = placement.applying(advertisements, spec.pool, known.labels_of(spec))
 
     def view(node: Node) -> NodeView:
         if registrations is not None:

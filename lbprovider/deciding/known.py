@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lbprovider.api.allocation import IPAllocationSpec
 from lbprovider.api.core import Namespace, Node, Service
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 
@@ -26,6 +27,10 @@ class Known:
     nodes: Mapping[str, Node]
     pools: Mapping[str, IPAddressPool]
     advertisements: Mapping[str, L2Advertisement]
+
+    def labels_of(self, spec: IPAllocationSpec) -> list[Mapping[str, str]]:
+        """The labels of each Service that holds the address, of those that are known."""
+        return [self.services[claim.key].metadata.labels for claim in spec.services if claim.key in self.services]
 
 
 @dataclass(frozen=True, slots=True)

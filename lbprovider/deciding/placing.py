@@ -73,7 +73,7 @@ class Placing:
             beside: the nodes of the Service's other address: both families belong on one, where both can be.
             fresh: nobody has the address yet.
         """
-        labels = self._labels(spec)
+        labels = self._known.labels_of(spec)
         applying = placement.applying(self._advertisements(), spec.pool, labels)
         named = placement.named(self._advertisements(), spec.pool, labels)
         segment = spec.segment
@@ -91,7 +91,7 @@ class Placing:
         """Whether a live address has no LAN or none of its nodes any more, and there is something to be done."""
         if not spec.services:
             return False
-        applying = placement.applying(self._advertisements(), spec.pool, self._labels(spec))
+        applying = placement.applying(self._advertisements(), spec.pool, self._known.labels_of(spec))
         return (self._deserted(spec) or self._unfit(spec, applying)) and self.place(spec, fresh=False) != spec
 
     def _unfit(self, spec: IPAllocationSpec, applying: tuple[L2AdvertisementSpec, ...]) -> bool:
@@ -138,7 +138,3 @@ class Placing:
         both = tuple(name for name in beside if name in ranking)
         rest = sorted((name for name in ranking if name not in both), key=load)
         return (*both, *rest)[:PREFERRED]
-
-    def _labels(self, spec: IPAllocationSpec) -> list[Mapping[str, str]]:
-        services = self._known.services
-        return [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]

@@ -165,15 +165,13 @@ def _of_addresses(
     objects: Objects, rehearsal: Rehearsal, announced: Mapping[IPAddress, Announcement]
 ) -> Iterator[Problem]:
     """Addresses that no node may announce; without any Node only those that no L2Advertisement is for."""
-    services = objects.known.services
     for address, one in announced.items():
         if one.ranking:
             continue
         why = one.why_not
         if not objects.known.nodes:
             spec = rehearsal.ledger[address]
-            labels = [services[claim.key].metadata.labels for claim in spec.services if claim.key in services]
-            if applying(rehearsal.advertisements, spec.pool, labels):
+            if applying(rehearsal.advertisements, spec.pool, objects.known.labels_of(spec)):
                 continue
             why = {Ineligible.NO_ADVERTISEMENT: 1}
         name = f"{ALLOCATIONS.kind} {object_name(address)}"
