@@ -1,11 +1,11 @@
 """``lbprovider drain`` and ``undrain``: take a node's addresses away from it, and let it have some again."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from lbprovider.cli.options import NAMESPACE, Kubeconfig
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
 
@@ -13,9 +13,6 @@ WITHIN: Final = 60.0
 """Seconds that ``drain`` waits, unless told otherwise."""
 
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="The Node's name, as kubectl get nodes has it.")]
-Kubeconfig = Annotated[
-    Path | None, typer.Option(envvar="KUBECONFIG", help="A kubeconfig file; kubectl's own if left out.")
-]
 
 
 def drain(
@@ -24,7 +21,7 @@ def drain(
     kubeconfig: Kubeconfig = None,
     namespace: Annotated[
         str, typer.Option(envvar="POD_NAMESPACE", help="The namespace that the speakers run in.")
-    ] = "lbprovider-system",
+    ] = NAMESPACE,
     wait: Annotated[bool, typer.Option(help="Whether to wait until the node leads nothing.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = WITHIN,
 ) -> None:

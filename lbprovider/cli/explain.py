@@ -2,12 +2,12 @@
 
 import asyncio
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lbprovider.api import names
+from lbprovider.cli.options import NAMESPACE, DefaultClass, Kubeconfig, LbClass, Namespace
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
 
@@ -30,14 +30,10 @@ def _explain() -> None:
 def service(
     name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The Service; NAME alone is in `default`.")],
     *,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(envvar="KUBECONFIG", help="A kubeconfig file; kubectl's own if left out.")
-    ] = None,
-    namespace: Annotated[
-        str, typer.Option(envvar="POD_NAMESPACE", help="The namespace that lbprovider runs in, with its pools.")
-    ] = "lbprovider-system",
-    lb_class: Annotated[str, typer.Option(help="As the controller's.")] = names.DEFAULT_CLASS,
-    default_class: Annotated[bool, typer.Option(help="As the controller's.")] = True,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = NAMESPACE,
+    lb_class: LbClass = names.DEFAULT_CLASS,
+    default_class: DefaultClass = True,
     output: Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")] = Output.TEXT,
 ) -> None:
     """Why a Service has its addresses or none: pools tried, the rule that chose, who announces, what to change."""

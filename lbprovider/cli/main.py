@@ -19,6 +19,7 @@ from lbprovider.api import names
 from lbprovider.cli import explain, lab
 from lbprovider.cli.drain import drain, undrain
 from lbprovider.cli.migrate import migrate
+from lbprovider.cli.options import NAMESPACE, Namespace
 from lbprovider.cli.plan import plan
 from lbprovider.cli.validate import validate
 from lbprovider.errors import LbproviderError, UsageError
@@ -49,9 +50,6 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
-Namespace = Annotated[
-    str, typer.Option(envvar="POD_NAMESPACE", help="The namespace that lbprovider runs in, with its pools.")
-]
 Level = Annotated[LogLevel, typer.Option(envvar="LOG_LEVEL", case_sensitive=False, help="How much is logged.")]
 HttpPort = Annotated[int, typer.Option(help="TCP port of /healthz, /readyz and /metrics; 0 takes any free one.")]
 
@@ -68,7 +66,7 @@ def _root(
 @app.command()
 def controller(
     *,
-    namespace: Namespace = "lbprovider-system",
+    namespace: Namespace = NAMESPACE,
     identity: Annotated[
         str, typer.Option(envvar="POD_NAME", help="This replica's name in the Lease; the host's name if left out.")
     ] = "",
@@ -104,7 +102,7 @@ def controller(
 def speaker(
     *,
     node_name: Annotated[str, typer.Option(envvar="NODE_NAME", help="The Node that this speaker runs on.")],
-    namespace: Namespace = "lbprovider-system",
+    namespace: Namespace = NAMESPACE,
     service_account_dir: Annotated[
         Path, typer.Option(help="Directory with the ServiceAccount's token and ca.crt.")
     ] = SERVICE_ACCOUNT_DIR,

@@ -5,12 +5,12 @@ import sys
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lbprovider.api import names
+from lbprovider.cli.options import NAMESPACE, Kubeconfig
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
 
@@ -40,12 +40,10 @@ def migrate(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Undo all steps: MetalLB announces and assigns as before.")
     ] = False,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(envvar="KUBECONFIG", help="A kubeconfig file; kubectl's own if left out.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
     namespace: Annotated[
         str, typer.Option(envvar="POD_NAMESPACE", help="The namespace that lbprovider runs in.")
-    ] = "lbprovider-system",
+    ] = NAMESPACE,
     metallb_namespace: Annotated[str, typer.Option(help="The namespace that MetalLB runs in.")] = "metallb-system",
     metallb_class: Annotated[
         str, typer.Option(help="With -f: the loadBalancerClass that MetalLB serves (its --lb-class).")

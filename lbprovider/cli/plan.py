@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from lbprovider.api import names
+from lbprovider.cli.options import NAMESPACE, DefaultClass, LbClass, Namespace
 from lbprovider.cli.printable import printable
 from lbprovider.errors import UsageError
 from lbprovider.telemetry import configure_logging
@@ -52,11 +53,9 @@ def plan(
             help="Apply the manifests to this cluster's objects, on paper, and show what would change there.",
         ),
     ] = None,
-    namespace: Annotated[
-        str, typer.Option(envvar="POD_NAMESPACE", help="The namespace that lbprovider runs in, with its pools.")
-    ] = "lbprovider-system",
-    lb_class: Annotated[str, typer.Option(help="As the controller's.")] = names.DEFAULT_CLASS,
-    default_class: Annotated[bool, typer.Option(help="As the controller's.")] = True,
+    namespace: Namespace = NAMESPACE,
+    lb_class: LbClass = names.DEFAULT_CLASS,
+    default_class: DefaultClass = True,
     ignore_exclude_label: Annotated[bool, typer.Option(help="As the speakers'.")] = False,
     at: Annotated[
         str,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lbprovider.api import names
+from lbprovider.cli.options import NAMESPACE, DefaultClass, LbClass
 
 
 def validate(
@@ -22,9 +23,9 @@ def validate(
             envvar="POD_NAMESPACE",
             help="The namespace that lbprovider runs in, and in which pools are that name none.",
         ),
-    ] = "lbprovider-system",
-    lb_class: Annotated[str, typer.Option(help="As the controller's.")] = names.DEFAULT_CLASS,
-    default_class: Annotated[bool, typer.Option(help="As the controller's.")] = True,
+    ] = NAMESPACE,
+    lb_class: LbClass = names.DEFAULT_CLASS,
+    default_class: DefaultClass = True,
 ) -> None:
     """Check manifests without a cluster: exit status 1 with one line a problem, 0 where nothing is wrong."""
     # see the package docstring
