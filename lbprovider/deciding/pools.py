@@ -30,40 +30,38 @@ _SAID: Final = 10
 """So many problems of one pool are said at once."""
 
 
-def pools_of(advertisement: L2Advertisement, pools: Iterable[IPAddressPool], ledger: Ledger) -> tuple[str, ...]:
-    """The pools that an L2Advertisement comes to: by name, by label, or (neither given) all; sorted.
-
-    A pool that is gone stays while live addresses of it are left: they go on to be announced.
-
-    Args:
-        advertisement: the L2Advertisement.
-        pools: all that there are.
-        ledger: knows which live addresses are left.
-    """
-    spec = advertisement.spec
+def reach(spec: L2AdvertisementSpec, pools: Iterable[IPAddressPool]) -> frozenset[str]:
+    """The names of those of the pools that an L2Advertisement is for: by name, by label, or (neither given) all."""
     everything = not spec.ip_address_pools and not spec.ip_address_pool_selectors
-    there = {pool.metadata.name: pool for pool in pools}
-    chosen = {
-        name
-        for name, pool in there.items()
+    return frozenset(
+        pool.metadata.name
+        for pool in pools
         if everything
-        or name in spec.ip_address_pools
+        or pool.metadata.name in spec.ip_address_pools
         or any(selector.matches(pool.metadata.labels) for selector in spec.ip_address_pool_selectors)
-    }
-    left = {name for name in advertisement.status.pools if name not in there and ledger.stranded(name)}
-    return tuple(sorted(chosen | left))
+    )
 
 
 def resolved(
     advertisements: Iterable[L2Advertisement], pools: Collection[IPAddressPool], ledger: Ledger
 ) -> tuple[L2Advertisement, ...]:
-    """The L2Advertisements as they will be once their statuses name their pools: decisions don't wait for that."""
-    return tuple(
-        msgspec.structs.replace(
-            one, status=msgspec.structs.replace(one.status, pools=pools_of(one, pools, ledger))
-        )
-        for one in advertisements
-    )  # fmt: skip
+    """The L2Advertisements as they will be once their statuses name their pools: decisions don't wait for that.
+
+    A pool that is gone stays while live addresses of it are left: they go on to be announced.
+
+    Args:
+        advertisements: with the statuses that they have.
+        pools: all that there are.
+        ledger: knows which live addresses are left.
+    """
+    there = {pool.metadata.name for pool in pools}
+
+    def status(one: L2Advertisement) -> L2AdvertisementStatus:
+        left = (name for name in one.status.pools if name not in there and ledger.stranded(name))
+        names = tuple(sorted(reach(one.spec, pools).union(left)))
+        return msgspec.structs.replace(one.status, pools=names)
+
+    return tuple(msgspec.structs.replace(one, status=status(one)) for one in advertisements)
 
 
 def pool_status(pool: IPAddressPool, ledger: Ledger, answering: str, now: str) -> IPAddressPoolStatus:

@@ -16,15 +16,17 @@ from lbprovider.api.meta import LabelSelector, Object, ObjectMeta, to_builtins
 from lbprovider.api.names import IPAddress
 from lbprovider.api.pool import IPAddressPool, L2Advertisement, L2AdvertisementSpec
 from lbprovider.api.resources import ADVERTISEMENTS, POOLS, Resource
-from lbprovider.documents import carried
+from lbprovider.deciding.pools import reach
+from lbprovider.documents import carried, without_nulls
+from lbprovider.documents.metallb import METALLB
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.ipam.ranges import parse
 from lbprovider.ipam.reasons import some
-from lbprovider.migrating.kinds import METALLB
+from lbprovider.ipam.request import shown_by
 from lbprovider.migrating.sources import Metallb, Source
 
-LAYER2: Final = "layer2"
+_LAYER2: Final = "layer2"
 
 _TOOLS: Final = re.compile(
     r"(app\.kubernetes\.io/(managed-by|instance)|helm\.sh/.*|[a-z.]*(fluxcd|argoproj)\.io/.*|olm\..*)"
@@ -142,7 +144,7 @@ def _take(made: _Made, source: Source, raw: Mapping[str, Any], resource: Resourc
     fields.pop("apiVersion")
     fields.pop("kind")
     try:
-        obj: T = msgspec.convert(_without_nulls(fields), type=resource.type)
+        obj: T = msgspec.convert(without_nulls(fields), type=resource.type)
     except msgspec.ValidationError as error:
         made.problems.append(f"{source.where}: {error}")
         return
@@ -187,7 +189,7 @@ def _take_legacy(sources: Sequence[Source], made: _Made) -> tuple[frozenset[str]
         if len(made.pools) == count:
             continue
         name = made.pools[-1].metadata.name
-        if protocol == LAYER2:
+        if protocol == _LAYER2:
             layer2.add(name)
             of_it = {"ipAddressPools": [name]}
             of_pool = _as_v1beta1(ADVERTISEMENTS.kind, {"name": name}, of_it)
@@ -235,7 +237,7 @@ def _across_namespaces(pools: Sequence[IPAddressPool], services: Iterable[Servic
     """Lets Services of several namespaces share where they do so now: MetalLB has no setting for it."""
     holders: dict[IPAddress, set[str]] = {}
     for service in services:
-        for address in addresses_of(service):
+        for address in shown_by(service):
             holders.setdefault(address, set()).add(service.metadata.namespace)
     entries = PoolSet.of(pools)
     shared: dict[str, list[str]] = {}
@@ -254,17 +256,6 @@ def _across_namespaces(pools: Sequence[IPAddressPool], services: Iterable[Servic
         else one
         for one in pools
     ]
-
-
-def addresses_of(service: Service) -> tuple[IPAddress, ...]:
-    """What a Service's status shows; hostnames, and what is no address, are none."""
-    found: list[IPAddress] = []
-    for entry in service.status.load_balancer.ingress:
-        try:
-            found.append(ip_address(entry.ip))
-        except ValueError:
-            continue
-    return tuple(found)
 
 
 def _untooled(made: _Made) -> None:
@@ -292,18 +283,6 @@ def _keys(selector: LabelSelector) -> Iterator[str]:
     yield from (expression.key for expression in selector.match_expressions)
 
 
-def reach(spec: L2AdvertisementSpec, pools: Iterable[IPAddressPool]) -> frozenset[str]:
-    """The pools that an advertisement is for: by name, by label, or (neither given) all."""
-    everything = not spec.ip_address_pools and not spec.ip_address_pool_selectors
-    return frozenset(
-        pool.metadata.name
-        for pool in pools
-        if everything
-        or pool.metadata.name in spec.ip_address_pools
-        or any(selector.matches(pool.metadata.labels) for selector in spec.ip_address_pool_selectors)
-    )
-
-
 def _reach_of_bgp(metallb: Metallb, pools: Sequence[IPAddressPool]) -> dict[str, frozenset[str]]:
     """The pools of each BGPAdvertisement, which selects them as an L2Advertisement does; all where it can't be read."""
     found: dict[str, frozenset[str]] = {}
@@ -313,7 +292,7 @@ def _reach_of_bgp(metallb: Metallb, pools: Sequence[IPAddressPool]) -> dict[str,
                 key: value for key, value in source.spec.items() if key in ("ipAddressPools", "ipAddressPoolSelectors")
             }
             try:
-                spec = msgspec.convert(_without_nulls(chosen), type=L2AdvertisementSpec)
+                spec = msgspec.convert(without_nulls(chosen), type=L2AdvertisementSpec)
             except msgspec.ValidationError:
                 spec = L2AdvertisementSpec()
             found[str(source)] = reach(spec, pools)
@@ -357,12 +336,3 @@ def _said_of_bgp(pools: frozenset[str], by_layer2: frozenset[str]) -> str:
     said = f"announces the pools {some(sorted(pools))} by BGP"
     alone = sorted(pools - by_layer2)
     return f"{said}; {some(alone)} by nothing else" if alone else f"{said}, and L2Advertisements do so too"
-
-
-def _without_nulls(value: Any) -> Any:
-    """As the API server has it: null is left out."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    if isinstance(value, (list, tuple)):
-        return [_without_nulls(each) for each in value]
-    return value

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lbprovider.documents import yaml
+from lbprovider.documents.metallb import METALLB
 from lbprovider.errors import InvalidObject
-from lbprovider.migrating.kinds import CONFIG_NAME, METALLB
+from lbprovider.migrating.kinds import CONFIG_NAME
 
 _POOLS: Final = "address-pools"
 _PEERS: Final = "peers"

@@ -9,8 +9,7 @@ import msgspec
 
 from lbprovider.api.meta import LabelSelector, Object, Struct
 from lbprovider.api.resources import Resource
-
-METALLB: Final = "metallb.io/v1beta1"
+from lbprovider.documents.metallb import GROUP
 
 
 class Foreign(Object, frozen=True):
@@ -95,7 +94,7 @@ WEBHOOKS: Final = Resource(
 
 
 def _metallb(kind: str, plural: str, version: str = "v1beta1") -> Resource[Foreign]:
-    return Resource(f"metallb.io/{version}", kind, plural, namespaced=True, type=Foreign)
+    return Resource(f"{GROUP}/{version}", kind, plural, namespaced=True, type=Foreign)
 
 
 METALLB_POOLS: Final = _metallb("IPAddressPool", "ipaddresspools")
@@ -103,9 +102,9 @@ METALLB_ADVERTISEMENTS: Final = _metallb("L2Advertisement", "l2advertisements")
 METALLB_STATUSES: Final = _metallb("ServiceL2Status", "servicel2statuses")
 """One for each Service and node that announces it (from MetalLB 0.14.6 on); the speaker of the node deletes it when it
 has stopped to answer (internal/k8s/controllers/layer2_status_controller.go)."""
-STATUS_NODE: Final = "metallb.io/node"
-STATUS_SERVICE: Final = "metallb.io/service-name"
-STATUS_NAMESPACE: Final = "metallb.io/service-namespace"
+STATUS_NODE: Final = f"{GROUP}/node"
+STATUS_SERVICE: Final = f"{GROUP}/service-name"
+STATUS_NAMESPACE: Final = f"{GROUP}/service-namespace"
 """Labels of a ServiceL2Status."""
 
 CARRIED: Final = (

@@ -25,11 +25,12 @@ from lbprovider.api.resources import (
 )
 from lbprovider.deciding.announcing import backed_by
 from lbprovider.deciding.known import Known, Scope
+from lbprovider.deciding.pools import reach
 from lbprovider.errors import KindMissing, NotFound, UserError
 from lbprovider.ipam.reasons import some
 from lbprovider.kube.ports import Api
 from lbprovider.migrating import shutting
-from lbprovider.migrating.carrying import Carried, carry, reach
+from lbprovider.migrating.carrying import Carried, carry
 from lbprovider.migrating.kinds import (
     CARRIED,
     CONFIG_MAPS,

@@ -14,9 +14,9 @@ from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS, POOLS, SEGMENT
 from lbprovider.api.segment import Segment
 from lbprovider.errors import Conflict, UserError
 from lbprovider.ipam.reasons import some
+from lbprovider.ipam.request import shown_by
 from lbprovider.kube.ports import Api
 from lbprovider.migrating import shutting
-from lbprovider.migrating.carrying import addresses_of
 from lbprovider.migrating.groups import Group, groups
 from lbprovider.migrating.handover import Handover, Say
 from lbprovider.migrating.looking import Sight, look
@@ -304,9 +304,9 @@ class Migration:
         before = {one.uid: one for one in self._sight.prospects}
         for service in (await self._api.list(SERVICES)).objects:
             was = before.get(service.metadata.uid)
-            if was is not None and set(addresses_of(service)) != set(was.now):
+            if was is not None and set(shown_by(service)) != set(was.now):
                 raise UserError(
-                    f"Service {service.key} has {some(map(str, addresses_of(service))) or 'no address'} now, and had "
+                    f"Service {service.key} has {some(map(str, shown_by(service))) or 'no address'} now, and had "
                     f"{some(map(str, was.now))}: MetalLB's speakers go on; --rollback, and tell us of it"
                 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,11 +16,13 @@ from lbprovider.api.registration import Registration
 from lbprovider.deciding.announcing import Announcement, Backed
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Rehearsal
+from lbprovider.deciding.services import Outcome
 from lbprovider.ipam.reasons import Refused, some
-from lbprovider.migrating.carrying import Carried, addresses_of
+from lbprovider.ipam.request import is_ours, shown_by
+from lbprovider.migrating.carrying import Carried
 
-LAYER2: Final = "layer 2"
-BGP: Final = "BGP"
+_LAYER2: Final = "layer 2"
+_BGP: Final = "BGP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,47 +112,39 @@ def prospects(
     found = []
     for service in sorted(known.services.values(), key=lambda one: one.key):
         ours = rehearsal.decisions.ours(service)
-        theirs = _is_theirs(service, metallb_class)
-        if addresses_of(service) and (ours or theirs):
+        theirs = is_ours(service, metallb_class, default_class=not metallb_class)
+        if shown_by(service) and (ours or theirs):
             one = _decided(service, rehearsal, carried) if ours else _abandoned(service)
             found.append(_announced(one, rehearsal, carried, speakers))
     return tuple(found)
 
 
-def _is_theirs(service: Service, metallb_class: str) -> bool:
-    return (
-        service.spec.type == "LoadBalancer"
-        and service.metadata.deletion_timestamp is None
-        and (service.spec.load_balancer_class or "") == metallb_class
-    )
-
-
 def _decided(service: Service, rehearsal: Rehearsal, carried: Carried) -> Prospect:
     outcome = rehearsal.decisions.decide(service)
-    now = addresses_of(service)
+    now = shown_by(service)
     then = () if outcome is None else outcome.shown
     held = {address: rehearsal.ledger[address].pool for address in then if address in rehearsal.ledger}
-    lost = [address for address in now if address not in then]
-    reason, message = "", ""
-    if lost and outcome is None:
-        reason, message = "NotDecided", "its namespace is not known, or it has no cluster IP yet"
-    elif lost and outcome is not None:
-        refused = outcome.answer if isinstance(outcome.answer, Refused) else None
-        reason = refused.reason if refused else _why(lost[0], rehearsal)[0]
-        message = refused.message if refused else _why(lost[0], rehearsal)[1]
-    elif set(then) - set(now):
-        more = some(str(address) for address in then if address not in now)
-        reason, message = "MoreAddresses", f"it would get {more} besides, which MetalLB did not give it"
-    return Prospect(
-        service.key, service.metadata.uid, now, then, held, _ways(held.values(), carried), reason, message
-    )  # fmt: skip
+    reason, message = _why(now, then, outcome, rehearsal)
+    return Prospect(service.key, service.metadata.uid, now, then, held, _ways(held.values(), carried), reason, message)
 
 
-def _why(address: IPAddress, rehearsal: Rehearsal) -> tuple[str, str]:
-    if rehearsal.ledger.pools.covering(address) is None:
-        reason, message = rehearsal.ledger.pools.uncovered(address)
-        return reason, message
-    return "NotKept", f"{address} would go, as the Service's own spec asks for something else"
+def _why(
+    now: Sequence[IPAddress], then: Sequence[IPAddress], outcome: Outcome | None, rehearsal: Rehearsal
+) -> tuple[str, str]:
+    """Why it doesn't keep exactly what it has: a reason, and a sentence; empty where it does."""
+    gone = [address for address in now if address not in then]
+    more = [str(address) for address in then if address not in now]
+    if not gone and not more:
+        return "", ""
+    if not gone:
+        return "MoreAddresses", f"it would get {some(more)} besides, which MetalLB did not give it"
+    if outcome is None:
+        return "NotDecided", "its namespace is not known, or it has no cluster IP yet"
+    if isinstance(outcome.answer, Refused):
+        return outcome.answer.reason, outcome.answer.message
+    if rehearsal.ledger.pools.covering(gone[0]) is None:
+        return rehearsal.ledger.pools.uncovered(gone[0])
+    return "NotKept", f"{gone[0]} would go, as the Service's own spec asks for something else"
 
 
 def _abandoned(service: Service) -> Prospect:
@@ -160,12 +154,12 @@ def _abandoned(service: Service) -> Prospect:
         if wanted
         else "lbprovider's controller leaves Services without a class alone; take --no-default-class away"
     )
-    return Prospect(service.key, service.metadata.uid, addresses_of(service), (), {}, (), "NotOurs", message)
+    return Prospect(service.key, service.metadata.uid, shown_by(service), (), {}, (), "NotOurs", message)
 
 
 def _ways(pools: Iterable[str], carried: Carried) -> tuple[str, ...]:
     of_it = set(pools)
-    ways = ((LAYER2, carried.by_layer2), (BGP, carried.by_bgp))
+    ways = ((_LAYER2, carried.by_layer2), (_BGP, carried.by_bgp))
     return tuple(way for way, there in ways if of_it & there)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lbprovider.documents.metallb import GROUP
 from lbprovider.migrating import configmap
 from lbprovider.migrating.kinds import CONFIG_NAME
 
-GROUP: Final = "metallb.io"
 _POOL: Final = "IPAddressPool"
 _ADVERTISEMENT: Final = "L2Advertisement"
 _LEGACY: Final = "AddressPool"
@@ -92,15 +92,14 @@ def sort(sources: Iterable[Source], namespace: str) -> Metallb:
     Raises:
         InvalidObject: the old ConfigMap can't be read.
     """
-    found: dict[str, list[Source]] = {_POOL: [], _ADVERTISEMENT: [], _LEGACY: [], GROUP: []}
-    elsewhere: list[Source] = []
-    for source in _expanded(sources, namespace):
-        if source.namespace not in ("", namespace):
-            elsewhere.append(source)
-        else:
-            found[GROUP if source.kind in _BGP else source.kind].append(source)
+    found = tuple(_expanded(sources, namespace))
+    here = [one for one in found if one.namespace in ("", namespace)]
     return Metallb(
-        tuple(found[_POOL]), tuple(found[_ADVERTISEMENT]), tuple(found[_LEGACY]), tuple(found[GROUP]), tuple(elsewhere)
+        pools=tuple(one for one in here if one.kind == _POOL),
+        advertisements=tuple(one for one in here if one.kind == _ADVERTISEMENT),
+        legacy=tuple(one for one in here if one.kind == _LEGACY),
+        bgp=tuple(one for one in here if one.kind in _BGP),
+        elsewhere=tuple(one for one in found if one.namespace not in ("", namespace)),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from lbprovider.api.meta import LabelSelector
 from lbprovider.api.names import GROUP
 from lbprovider.api.resources import Resource
+from lbprovider.documents.metallb import GROUP as METALLB_GROUP
 from lbprovider.errors import KindMissing
 from lbprovider.ipam.reasons import some
 from lbprovider.kube.ports import Api
@@ -22,7 +23,6 @@ from lbprovider.migrating.kinds import (
     Webhooks,
     Workload,
 )
-from lbprovider.migrating.sources import GROUP as METALLB_GROUP
 from lbprovider.migrating.waiting import until
 
 REPLICAS: Final = f"{GROUP}/migrate-replicas"

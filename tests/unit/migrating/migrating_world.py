@@ -42,8 +42,8 @@ from lbprovider.api.resources import (
     Resource,
 )
 from lbprovider.api.segment import MemberList, Segment, SegmentSpec
+from lbprovider.deciding.pools import reach
 from lbprovider.errors import ClusterError, KindMissing
-from lbprovider.migrating.carrying import reach
 from lbprovider.migrating.kinds import (
     DAEMON_SETS,
     DEPLOYMENTS,
