@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from lbprovider.api import names
-from lbprovider.api.allocation import IPAllocation
 from lbprovider.api.meta import Object
 from lbprovider.api.pool import IPAddressPool, L2Advertisement
 from lbprovider.api.registration import Registration, registrations
@@ -60,12 +59,10 @@ class Provider:
     """The two workloads of a provider.
 
     Args:
-        name: what to call it.
         controller: its Deployment.
         speakers: its DaemonSet.
     """
 
-    name: str
     controller: Workload
     speakers: Workload
 
@@ -77,11 +74,8 @@ class Sight:
     Args:
         metallb: its workloads.
         ours: lbprovider's.
-        said: what MetalLB was told, as before anything of it was shut.
-        carried: what is to be written.
+        carried: what is to be written, of what MetalLB was told before anything of it was shut.
         known: the cluster; L2Advertisements of ours as they are when they don't wait.
-        allocations: IPAllocations by name.
-        scope: which Services our controller takes for its own.
         registrations: of our speakers, by node.
         prospects: what becomes of the Services that have addresses.
         statuses: whether MetalLB's speakers say what they announce (ServiceL2Status).
@@ -90,11 +84,8 @@ class Sight:
 
     metallb: Provider
     ours: Provider
-    said: Metallb
     carried: Carried
     known: Known
-    allocations: Mapping[str, IPAllocation]
-    scope: Scope
     registrations: Mapping[str, Registration]
     prospects: tuple[Prospect, ...]
     statuses: bool
@@ -133,7 +124,6 @@ async def look(api: Api, namespace: str, metallb_namespace: str, now: float) -> 
         advertisements={key: shutting.restored(one) for key, one in advertisements.items()},
     )
     carried = carry(said, namespace, known.services.values())
-    scope = scope_of(ours.controller)
     slices = (await api.list(ENDPOINT_SLICES, label_selector=f"!{names.HEADLESS_LABEL}")).objects
     leases = await api.list(LEASES, namespace=namespace, label_selector=names.SPEAKER_LABEL)
     registered = registrations(leases.objects)
@@ -141,7 +131,7 @@ async def look(api: Api, namespace: str, metallb_namespace: str, now: float) -> 
         carried,
         known,
         allocations.values(),
-        scope=scope,
+        scope=scope_of(ours.controller),
         metallb_class=option(metallb.controller, _CLASS) or "",
         now=now,
         speakers=Speakers(registered, backed_by(slices)),
@@ -156,11 +146,8 @@ async def look(api: Api, namespace: str, metallb_namespace: str, now: float) -> 
     return Sight(
         metallb,
         ours,
-        said,
         carried,
         known,
-        allocations,
-        scope,
         registered,
         found,
         await _serves(api, METALLB_STATUSES, metallb_namespace),
@@ -200,11 +187,7 @@ async def _provider(api: Api, name: str, app: str, namespace: str, flag: str) ->
         f"{name} is not installed in namespace {namespace}, or its Deployment and DaemonSet haven't the labels of its "
         f"manifests; name the namespace with {flag}"
     )
-    return Provider(
-        name,
-        _one(deployments, app, _CONTROLLER, missing),
-        _one(daemon_sets, app, _SPEAKER, missing),
-    )
+    return Provider(_one(deployments, app, _CONTROLLER, missing), _one(daemon_sets, app, _SPEAKER, missing))
 
 
 def _one(found: tuple[Workload, ...], app: str, component: str, missing: str) -> Workload:
@@ -270,15 +253,12 @@ async def _said(api: Api, namespace: str) -> tuple[Metallb, frozenset[str]]:
     return sort(sources, namespace), frozenset(open_names)
 
 
-async def _all(api: Api, resource: Resource[T]) -> tuple[T, ...]:
+async def _all(api: Api, resource: Resource[T]) -> Iterable[T]:
     """Of a kind that need not be there: each version of MetalLB has others."""
     try:
-        listed = await api.list(resource)
+        return (await _every(api, resource)).values()
     except KindMissing:
         return ()
-    if listed.unreadable:
-        raise UserError(f"{listed.unreadable[0]}; mend or delete it first")
-    return listed.objects
 
 
 async def _serves(api: Api, resource: Resource[T], namespace: str) -> bool:

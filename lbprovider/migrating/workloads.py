@@ -122,13 +122,6 @@ class Workloads:
                 lambda one: 0 < one.status.desired_number_scheduled <= one.status.number_ready,
             )
 
-    async def pods(self, workload: Workload) -> tuple[Pod, ...]:
-        """The Pods that it has."""
-        listed = await self._api.list(
-            PODS, namespace=workload.metadata.namespace, label_selector=_label_selector(workload.spec.selector)
-        )
-        return listed.objects
-
     async def _current(self, resource: Resource[Workload], workload: Workload) -> Workload:
         return await self._api.get(resource, workload.metadata.name, namespace=workload.metadata.namespace)
 
