@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from lbprovider.api.conditions import ANNOUNCED
 from lbprovider.api.core import ServicePort
 from lbprovider.api.meta import Condition, Object, Struct
 
@@ -89,3 +90,9 @@ class IPAllocation(Object, frozen=True, kw_only=True):
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type, None where nobody has said anything of it."""
         return next((one for one in self.status.conditions if one.type == kind), None)
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a node says that it answers for the address."""
+        said = self.condition(ANNOUNCED)
+        return said is not None and said.status == "True"

@@ -52,6 +52,11 @@ class Registration(Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     ignores_exclude_label: bool = False
 
+    @property
+    def segments(self) -> frozenset[str]:
+        """The names of the LANs that the node is on."""
+        return frozenset(one.segment for one in self.attachments)
+
     def encode(self) -> str:
         """The annotation's value."""
         return msgspec.json.encode(self).decode()

@@ -51,7 +51,7 @@ class Speakers:
 
     def on(self, segment: str) -> frozenset[str]:
         """The nodes with a speaker on that LAN."""
-        return frozenset(node for node, one in self._registrations.items() if segment in _lans(one))
+        return frozenset(node for node, one in self._registrations.items() if segment in one.segments)
 
     def _changed(self, change: Change[Lease]) -> None:
         node = change.key.rpartition("/")[2]
@@ -67,7 +67,7 @@ class Speakers:
             del self._registrations[node]
         else:
             self._registrations[node] = new
-        if old is None or new is None or _lans(old) != _lans(new):
+        if old is None or new is None or old.segments != new.segments:
             self._moved_at = self._clock()
             self.moves += 1
             asyncio.get_running_loop().call_later(ARRIVING + 0.1, self._settled)
@@ -82,7 +82,3 @@ class Speakers:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
-
-
-def _lans(one: Registration) -> frozenset[str]:
-    return frozenset(attachment.segment for attachment in one.attachments)

@@ -34,11 +34,7 @@ class _Registered:
         return False
 
     def on(self, segment: str) -> frozenset[str]:
-        return frozenset(
-            node
-            for node, one in self.registrations.items()
-            if any(attachment.segment == segment for attachment in one.attachments)
-        )
+        return frozenset(node for node, one in self.registrations.items() if segment in one.segments)
 
 
 class Rehearsal:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from lbprovider.api.allocation import IPAllocation, IPAllocationStatus
-from lbprovider.api.conditions import ANNOUNCED
 from lbprovider.api.names import IPAddress, object_name
 from lbprovider.api.pool import L2Advertisement
 from lbprovider.api.resources import ADVERTISEMENTS, ALLOCATIONS
@@ -194,11 +193,6 @@ def _status(one: Foreign) -> tuple[str, str]:
     return f"{labels.get(STATUS_NAMESPACE, '')}/{labels.get(STATUS_SERVICE, '')}", labels.get(STATUS_NODE, "")
 
 
-def _is_announced(allocation: IPAllocation) -> bool:
-    said = allocation.condition(ANNOUNCED)
-    return said is not None and said.status == "True"
-
-
 class _Answers:
     """Which addresses our speakers answer for.
 
@@ -225,7 +219,7 @@ class _Answers:
             one = found.get(name)
             if address in self.begun or one is None or one.status == self._before.get(name):
                 continue
-            if _is_announced(one):
+            if one.is_announced:
                 self.begun[address] = self._clock()
         left = some(str(address) for address in self._wanted.values() if address not in self.begun)
         return left and (

@@ -319,9 +319,5 @@ def _all_vote(segment: Segment | None, registrations: Mapping[str, Registration]
     """Whether the only list of the Segment has every speaker that is on its LAN."""
     if segment is None or len(segment.spec.lists) != 1:
         return False
-    there = {
-        node
-        for node, one in registrations.items()
-        if any(attachment.segment == segment.metadata.name for attachment in one.attachments)
-    }
+    there = {node for node, one in registrations.items() if segment.metadata.name in one.segments}
     return there <= set(segment.spec.lists[0].members)

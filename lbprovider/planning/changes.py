@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from lbprovider.api.allocation import IPAllocation
-from lbprovider.api.conditions import ANNOUNCED
 from lbprovider.api.names import object_name
 from lbprovider.api.resources import ALLOCATIONS, POOLS, SERVICES
 from lbprovider.planning.objects import Objects
@@ -26,18 +24,13 @@ def changes(before: Result, after: Result, live: Objects, namespace: str) -> tup
         live: the cluster as it is.
         namespace: of the pools.
     """
-    leaders = {one.metadata.name: one.status.leader for one in live.allocations if _is_announced(one)}
+    leaders = {one.metadata.name: one.status.leader for one in live.allocations if one.is_announced}
     pairs = (
         (_services(before), _services(after)),
         (_pools(before, namespace), _pools(after, namespace)),
         (_announcements(before, leaders), _announcements(after, leaders)),
     )
     return tuple(change for was, will in pairs for change in _differences(was, will))
-
-
-def _is_announced(allocation: IPAllocation) -> bool:
-    said = allocation.condition(ANNOUNCED)
-    return said is not None and said.status == "True"
 
 
 def _differences(before: Fields, after: Fields) -> Iterator[Change]:
