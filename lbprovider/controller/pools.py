@@ -111,8 +111,7 @@ class Pools:
             registrations = None if self._speakers.arriving() else self._speakers.registrations
             sight = Sight(self._inventory.known, self._ledger, registrations)
             for advertisement in self._resolved:
-                pools = self._inventory.pools.objects
-                status = advertisement_status(advertisement, pools, self._now(), sight=sight)
+                status = advertisement_status(advertisement, sight, self._now())
                 failure = (
                     await self._write(ADVERTISEMENTS, self._inventory.advertisements, advertisement, status) or failure
                 )

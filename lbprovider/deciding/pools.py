@@ -114,10 +114,10 @@ def _full(full: Mapping[Family, FamilyCount]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What L2Advertisements select from, besides pools.
+    """What L2Advertisements select from.
 
     Args:
-        known: Nodes and Services; of Nodes nothing is said where none is known.
+        known: pools, Nodes and Services; of Nodes nothing is said where none is known.
         ledger: the addresses in use.
         registrations: of the speakers, by node; None while nobody can tell yet what interfaces there are.
     """
@@ -127,20 +127,17 @@ class Sight:
     registrations: Mapping[str, Registration] | None = None
 
 
-def advertisement_status(
-    advertisement: L2Advertisement, pools: Mapping[str, IPAddressPool], now: str, *, sight: Sight | None = None
-) -> L2AdvertisementStatus:
+def advertisement_status(advertisement: L2Advertisement, sight: Sight, now: str) -> L2AdvertisementStatus:
     """The status of an L2Advertisement that is ``resolved``.
 
     Args:
         advertisement: its status names its pools.
-        pools: all that there are.
+        sight: what it selects from.
         now: RFC 3339, for conditions that change.
-        sight: what else it selects from; None: only of pools can anything be said.
     """
     before = next((one for one in advertisement.status.conditions if one.type == AdvertisementCondition.READY), None)
-    said = _without_pools(advertisement, pools) | ({} if sight is None else _without_others(advertisement, sight))
-    blind = sight is None or sight.registrations is None
+    said = _without_pools(advertisement, sight.known.pools) | _without_others(advertisement, sight)
+    blind = sight.registrations is None
     if not said and blind and before is not None and _lacks_interfaces(before, advertisement):
         said = {AdvertisementReason.INTERFACE_MISSING: before.message}  # as far as anybody knows
     reason = next((reason for reason in AdvertisementReason if reason in said), AdvertisementReason.READY)

@@ -17,7 +17,7 @@ from lbprovider.deciding.book import Book
 from lbprovider.deciding.conflicts import Conflicts
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.placing import Placing
-from lbprovider.deciding.pools import resolved
+from lbprovider.deciding.pools import Sight, resolved
 from lbprovider.deciding.services import Decisions
 from lbprovider.errors import InvalidObject
 from lbprovider.ipam.ledger import Ledger
@@ -50,6 +50,7 @@ class Rehearsal:
 
     Attributes:
         ledger: who holds what, as it has become.
+        sight: what L2Advertisements select from.
         advertisements: all of them, with the pools that they come to.
         stored: the IPAllocations of ``allocations`` that are there still, by name, each with the status that it had.
         conflicts: what something else on the LAN answers for.
@@ -64,9 +65,8 @@ class Rehearsal:
         now: float,
         registrations: Mapping[str, Registration] | None = None,
     ) -> None:
-        self._known = known
-        self._registrations = registrations
         self.ledger = Ledger(PoolSet.of(known.pools.values()))
+        self.sight = Sight(known, self.ledger, registrations)
         self._book = Book(self.ledger)
         self.conflicts = Conflicts(self._book.set_aside)
         self.stored: dict[str, IPAllocation] = {}
@@ -107,10 +107,10 @@ class Rehearsal:
         """Which nodes could announce an address that is in the ledger; the rest as ``announcing.announcement`` says."""
         return announcement(
             self.ledger[address],
-            self._known,
+            self.sight.known,
             self.ledger,
             self.advertisements,
-            registrations=self._registrations,
+            registrations=self.sight.registrations,
             backed=backed,
             ignore_exclude_label=ignore_exclude_label,
         )

@@ -70,7 +70,7 @@ def _of_pools(plan: Plan, now: str) -> Iterator[tuple[RawKey, Raw]]:
         status = pool_status(pool, rehearsal.ledger, rehearsal.conflicts.answering(pool.metadata.name), now)
         yield (POOLS.kind, key), _status(status, status.conditions)
     for one in rehearsal.advertisements:
-        advertised = advertisement_status(one, known.pools, now)
+        advertised = advertisement_status(one, rehearsal.sight, now)
         yield (ADVERTISEMENTS.kind, one.key), _status(advertised, advertised.conditions)
 
 

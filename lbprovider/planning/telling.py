@@ -90,7 +90,7 @@ def told(
     }
     problems = (
         *_of_pools(objects, rehearsal),
-        *_of_advertisements(objects, rehearsal, rfc3339(now)),
+        *_of_advertisements(rehearsal, rfc3339(now)),
         *_of_addresses(objects, rehearsal, announced),
         *objects.problems,
     )
@@ -154,9 +154,9 @@ def _of_pools(objects: Objects, rehearsal: Rehearsal) -> Iterator[Problem]:
             yield Problem(key, Reason.LAN_ANSWERS_FOR_POOL, answering)
 
 
-def _of_advertisements(objects: Objects, rehearsal: Rehearsal, now: str) -> Iterator[Problem]:
+def _of_advertisements(rehearsal: Rehearsal, now: str) -> Iterator[Problem]:
     for one in rehearsal.advertisements:
-        for said in advertisement_status(one, objects.known.pools, now).conditions:
+        for said in advertisement_status(one, rehearsal.sight, now).conditions:
             if said.type == "Ready" and said.status == "False":
                 yield Problem(f"{ADVERTISEMENTS.kind} {one.key}", said.reason, said.message)
 

@@ -215,6 +215,22 @@ def test_advertisements_that_select_nothing_or_name_missing_pools_are_problems()
     ]
 
 
+def test_advertisements_that_select_no_node_no_service_or_no_interface_are_problems_as_in_the_cluster() -> None:
+    nowhere = {"nodeSelectors": [{"matchLabels": {"x": "y"}}]}
+    nobody = {"serviceSelectors": [{"matchLabels": {"x": "y"}}]}
+
+    found = result(
+        LAN, service("a"), node("n1"), lease("n1", attachment("eth0")), ALL, advertisement("a", spec=nowhere),
+        advertisement("b", spec=nobody), advertisement("c", spec={"interfaces": ["x"]}),
+    )  # fmt: skip
+
+    assert problems(found) == [
+        ("L2Advertisement lbprovider-system/a", "SelectsNoNode"),
+        ("L2Advertisement lbprovider-system/b", "SelectsNoService"),
+        ("L2Advertisement lbprovider-system/c", "InterfaceMissing"),
+    ]
+
+
 def test_what_is_in_another_namespace_is_a_problem_and_doesnt_count() -> None:
     found = result(pool("lan", "192.0.2.1", namespace="default"), advertisement("all", namespace="kube-system"))
 
