@@ -23,7 +23,7 @@ from lbprovider.api.core import Service
 from lbprovider.api.managed import MANAGED_SERVICES, ManagedService, load_balancer_managers, status_managers
 from lbprovider.api.meta import Condition
 from lbprovider.api.names import CONTROLLER_MANAGER, IPAddress
-from lbprovider.deciding.services import CONDITION, condition
+from lbprovider.deciding.services import CONDITION, condition, ingress
 from lbprovider.errors import Forbidden, InvalidObject, NotFound
 from lbprovider.ipam.reasons import some
 from lbprovider.kube import patches
@@ -180,4 +180,4 @@ def _named(managed: ManagedService, managers: tuple[str, ...]) -> str:
 
 
 def _value(service: Service) -> str:
-    return some(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress) or "nothing"
+    return some(ingress(service)) or "nothing"

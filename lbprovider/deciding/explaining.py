@@ -18,7 +18,7 @@ from lbprovider.api.registration import Registration
 from lbprovider.deciding.announcing import ADVICE, Announcement, Backed
 from lbprovider.deciding.known import Known, Scope
 from lbprovider.deciding.rehearsal import Rehearsal
-from lbprovider.deciding.services import Outcome, condition
+from lbprovider.deciding.services import Outcome, condition, ingress
 from lbprovider.ipam.assign import Assigned, assign
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
@@ -137,7 +137,7 @@ def explain(
         now: seconds since 1970.
     """
     stored = {one.metadata.name: one for one in allocations}
-    shown = tuple(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress)
+    shown = ingress(service)
     rehearsal = Rehearsal(known, stored.values(), scope, now, registrations)
     if not rehearsal.decisions.ours(service):
         reason, message = _not_ours(service, scope)
@@ -273,8 +273,7 @@ def _advise(service: Service, said: Condition, outcome: Outcome, addresses: tupl
     if said.reason != Reason.ASSIGNED:
         yield said.message
     written = condition(service)
-    shown = tuple(entry.ip for entry in service.status.load_balancer.ingress)
-    lags = shown != tuple(map(str, outcome.shown)) and said.reason != ServiceReason.FOREIGN_CONTROLLER
+    lags = ingress(service) != tuple(map(str, outcome.shown)) and said.reason != ServiceReason.FOREIGN_CONTROLLER
     if lags or written is None or written.reason != said.reason:
         yield (
             "The Service's status doesn't say so yet: either the controller is about to write it, or it isn't running "

@@ -276,6 +276,11 @@ def condition(service: Service) -> Condition | None:
     return next((one for one in service.status.conditions if one.type == CONDITION), None)
 
 
+def ingress(service: Service) -> tuple[str, ...]:
+    """What a Service's status shows, whoever wrote it: addresses, and hostnames."""
+    return tuple(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress)
+
+
 def _said(service: Service, shown: tuple[IPAddress, ...], reason: Reason, message: str) -> Condition:
     status: Literal["True", "False"] = "True" if shown else "False"
     generation = service.metadata.generation

@@ -15,7 +15,7 @@ from lbprovider.api.times import rfc3339
 from lbprovider.deciding.announcing import Announcement, Backed, backed_by, nobody_may
 from lbprovider.deciding.pools import advertisement_status
 from lbprovider.deciding.rehearsal import Rehearsal
-from lbprovider.deciding.services import Outcome, condition
+from lbprovider.deciding.services import Outcome, condition, ingress
 from lbprovider.election.endpoints import Endpoints
 from lbprovider.election.placement import Reason as Ineligible
 from lbprovider.election.placement import applying
@@ -33,7 +33,7 @@ def decided(service: Service, outcome: Outcome | None, rehearsal: Rehearsal) -> 
     """A Service of ours as it was decided; None: nothing is, and it stays as it is."""
     if outcome is None:
         reason, message = _too_early(service, rehearsal)
-        return _said(service, shown(service), rehearsal, reason, message)
+        return _said(service, ingress(service), rehearsal, reason, message)
     said = outcome.condition
     return _said(service, tuple(map(str, outcome.shown)), rehearsal, said.reason, said.message)
 
@@ -42,12 +42,7 @@ def unchanged(service: Service, rehearsal: Rehearsal) -> ServiceResult:
     """A Service of ours as its own status has it."""
     said = condition(service)
     reason, message = ("", "") if said is None else (said.reason, said.message)
-    return _said(service, shown(service), rehearsal, reason, message)
-
-
-def shown(service: Service) -> tuple[str, ...]:
-    """What its status shows, whoever wrote it."""
-    return tuple(entry.ip or entry.hostname for entry in service.status.load_balancer.ingress)
+    return _said(service, ingress(service), rehearsal, reason, message)
 
 
 def _too_early(service: Service, rehearsal: Rehearsal) -> tuple[str, str]:
@@ -59,12 +54,12 @@ def _too_early(service: Service, rehearsal: Rehearsal) -> tuple[str, str]:
     return answer.reason, answer.message
 
 
-def _said(service: Service, ingress: tuple[str, ...], rehearsal: Rehearsal, reason: str, message: str) -> ServiceResult:
+def _said(service: Service, shown: tuple[str, ...], rehearsal: Rehearsal, reason: str, message: str) -> ServiceResult:
     meta, ledger = service.metadata, rehearsal.ledger
     held = {str(address): ledger[address].pool for address in ledger.held_by(meta.uid)}
-    pools = {address: held[address] for address in ingress if address in held}
-    first = pools.get(ingress[0]) if ingress else None
-    return ServiceResult(meta.namespace, meta.name, ingress, first, pools, reason, message)
+    pools = {address: held[address] for address in shown if address in held}
+    first = pools.get(shown[0]) if shown else None
+    return ServiceResult(meta.namespace, meta.name, shown, first, pools, reason, message)
 
 
 # --- pools, addresses, problems
