@@ -114,18 +114,19 @@ def prospects(
         ours = rehearsal.decisions.ours(service)
         theirs = is_ours(service, metallb_class, default_class=not metallb_class)
         if shown_by(service) and (ours or theirs):
-            one = _decided(service, rehearsal, carried) if ours else _abandoned(service)
+            by = _ways(service, rehearsal, carried)
+            one = _decided(service, by, rehearsal) if ours else _abandoned(service, by)
             found.append(_announced(one, rehearsal, carried, speakers))
     return tuple(found)
 
 
-def _decided(service: Service, rehearsal: Rehearsal, carried: Carried) -> Prospect:
+def _decided(service: Service, by: tuple[str, ...], rehearsal: Rehearsal) -> Prospect:
     outcome = rehearsal.decisions.decide(service)
     now = shown_by(service)
     then = () if outcome is None else outcome.shown
     held = {address: rehearsal.ledger[address].pool for address in then if address in rehearsal.ledger}
     reason, message = _why(now, then, outcome, rehearsal)
-    return Prospect(service.key, service.metadata.uid, now, then, held, _ways(held.values(), carried), reason, message)
+    return Prospect(service.key, service.metadata.uid, now, then, held, by, reason, message)
 
 
 def _why(
@@ -147,18 +148,19 @@ def _why(
     return "NotKept", f"{gone[0]} would go, as the Service's own spec asks for something else"
 
 
-def _abandoned(service: Service) -> Prospect:
+def _abandoned(service: Service, by: tuple[str, ...]) -> Prospect:
     wanted = service.spec.load_balancer_class
     message = (
         f"lbprovider's controller leaves Services of the class {wanted} alone; give it --lb-class={wanted}"
         if wanted
         else "lbprovider's controller leaves Services without a class alone; take --no-default-class away"
     )
-    return Prospect(service.key, service.metadata.uid, shown_by(service), (), {}, (), "NotOurs", message)
+    return Prospect(service.key, service.metadata.uid, shown_by(service), (), {}, by, "NotOurs", message)
 
 
-def _ways(pools: Iterable[str], carried: Carried) -> tuple[str, ...]:
-    of_it = set(pools)
+def _ways(service: Service, rehearsal: Rehearsal, carried: Carried) -> tuple[str, ...]:
+    covering = map(rehearsal.ledger.pools.covering, shown_by(service))
+    of_it = {pool.name for pool in covering if pool is not None}
     ways = ((_LAYER2, carried.by_layer2), (_BGP, carried.by_bgp))
     return tuple(way for way, there in ways if of_it & there)
 

@@ -274,6 +274,23 @@ def test_a_service_of_metallbs_class_needs_that_class(tmp_path: Path) -> None:
     assert "--lb-class=metallb.io/l2" in " ".join(told(tmp_path, *objects, metallb_class="metallb.io/l2").problems)
 
 
+def test_what_a_service_would_lose_is_announced_by_metallb_all_the_same(tmp_path: Path) -> None:
+    objects = [
+        pool("lan", "192.0.2.0/24"),
+        theirs("L2Advertisement", "all", {}),
+        service("web", "192.0.2.7"),
+        service("senseless", "192.0.2.8", annotations={"metallb.io/loadBalancerIPs": "nonsense"}),
+    ]
+    assert [(one.kept, one.by) for one in told(tmp_path, *objects).prospects] == [
+        (False, ("layer 2",)),
+        (True, ("layer 2",)),
+    ]
+    assert [(one.kept, one.by) for one in told(tmp_path, *objects, ours=False).prospects] == [
+        (False, ("layer 2",)),
+        (False, ("layer 2",)),
+    ]
+
+
 def test_a_file_that_cant_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidDocument, match=r"metallb\.yaml"):
         told(tmp_path, text="a: [")
