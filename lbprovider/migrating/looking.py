@@ -238,7 +238,9 @@ async def _said(api: Api, namespace: str) -> tuple[Metallb, frozenset[str]]:
     open_names: set[str] = set()
     for resource in CARRIED:
         for one in await _all(api, resource):
-            if resource is METALLB_ADVERTISEMENTS and not shutting.is_shut(one):
+            # Those of other namespaces count for nothing, as ours do.
+            heeded = resource is METALLB_ADVERTISEMENTS and one.metadata.namespace == namespace
+            if heeded and not shutting.is_shut(one):
                 open_names.add(one.metadata.name)
             obj = shutting.restored_foreign(one)
             sources.append(Source(f"{resource.kind} {obj.key}", raw(resource, obj)))

@@ -265,7 +265,8 @@ class World:
         announced = set()
         if self._runs(DAEMON_SETS, THEIRS):
             for one in self.api.objects(METALLB_ADVERTISEMENTS).values():
-                if not is_shut(one):
+                # MetalLB looks at its own namespace only.
+                if one.metadata.namespace == THEIRS and not is_shut(one):
                     announced |= set(one.spec.get("ipAddressPools") or _pools(self.api))
         there = self.api.objects(METALLB_STATUSES)
         for service in self.api.objects(SERVICES).values():

@@ -126,6 +126,26 @@ def test_a_second_run_writes_nothing() -> None:
     run(story)
 
 
+def test_an_open_advertisement_of_metallb_s_in_another_namespace_announces_nothing() -> None:
+    # A second run took it for the one of the same name, which was shut, and refused to go on.
+    async def story(world: World) -> None:
+        usual(world)
+        world.theirs(METALLB_ADVERTISEMENTS, "lan", {"ipAddressPools": ["lan"]}, namespace="default")
+        gone = Unreachable("gone")
+        world.fault = lambda call: gone if (call.verb, call.plural, call.name) == HALFWAY else None
+        with pytest.raises(Unreachable):
+            await (await world.migration()).run()
+        world.fault = lambda _: None
+        await (await world.migration()).run()
+        assert not any(is_shut(one) for one in world.api.objects(ADVERTISEMENTS).values())
+        assert world.both == []
+
+    run(story)
+
+
+HALFWAY = ("patch", "l2advertisements", "other")
+
+
 def test_the_way_back_and_there_again() -> None:
     async def story(world: World) -> None:
         usual(world)
