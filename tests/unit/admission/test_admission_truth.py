@@ -23,7 +23,7 @@ from lbprovider.errors import InvalidObject
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.ipam.ranges import parse
 from lbprovider.ipam.reasons import Reason
-from tests.fakes.steps import steps
+from tests.fakes.bytecodes import bytecodes
 from tests.unit.admission.admission_specs import ALLOCATION, LAN, SLIPS, Object, made, said
 
 CRD: Final = Path(__file__).parents[3] / "config" / "crd"
@@ -193,14 +193,14 @@ def test_whatever_passes_the_schema_is_answered_and_left_as_it_is(given_: tuple[
 
 
 def test_a_pool_of_four_times_the_entries_takes_four_times_as_much_to_check() -> None:
-    few, all_that_there_may_be = _steps(128), _steps(512)
+    few, all_that_there_may_be = _work(128), _work(512)
     # A comparison of each entry with each would take sixteen times as much.
     assert 2 * few < all_that_there_may_be < 8 * few
 
 
-def _steps(entries: int) -> int:
+def _work(entries: int) -> int:
     """What a pool with so many ranges, and so many exclusions, takes to check."""
     ranges = [f" 2001:db8:{i:x}:aaaa:aaaa:aaaa::1 - 2001:db8:{i:x}:aaaa:aaaa:aaaa::ffff " for i in range(entries)]
     spec = {"addresses": ranges, "excludeAddresses": ranges}
     assert said(POOLS, spec) == {}
-    return steps(lambda: said(POOLS, spec))
+    return bytecodes(lambda: said(POOLS, spec))

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -21,30 +18,11 @@ from lbprovider.ipam.assign import assign
 from lbprovider.ipam.ledger import Ledger
 from lbprovider.ipam.pools import PoolSet
 from lbprovider.ipam.sharing import joined, left
+from tests.fakes.bytecodes import bytecodes
 from tests.unit.ipam.builders import DUAL, pool, request
 
 POOL = pool("lan", "10.0.0.0/8", "2001:db8::/32", avoid_buggy_ips=True)
 ENTERED = ip_address("10.200.0.1")
-
-
-def bytecodes(work: Callable[[], object]) -> int:
-    """How many bytecodes of Python it runs, calls included."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def claimed(number: int, *ports: int) -> ServiceClaim:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbprovider.schema import UNCHECKED, Schema, validation
-from tests.fakes.steps import steps
+from tests.fakes.bytecodes import bytecodes
 
 CRDS: Final = Path(__file__).parents[3] / "config" / "crd"
 PROPERTIES: Final[dict[str, Any]] = {
@@ -305,12 +305,12 @@ def openapi(plural: str) -> Any:
 
 
 def test_a_segment_of_four_times_the_members_takes_four_times_as_much() -> None:
-    few, many = _steps(250), _steps(1000)
+    few, many = _work(250), _work(1000)
     # A comparison of each member with each would take sixteen times as much.
     assert 2 * few < many < 8 * few
 
 
-def _steps(members: int) -> int:
+def _work(members: int) -> int:
     """What a Segment with so many members takes to be read."""
     schema = Schema(openapi("segments"))
     lists = [{"members": [f"node-{number:04}" for number in range(members)], "need": 501}] * 2
@@ -320,7 +320,7 @@ def _steps(members: int) -> int:
         after = schema.default(schema.prune(segment)[0])
         assert (after, schema.causes(after)) == (segment, ())
 
-    return steps(read)
+    return bytecodes(read)
 
 
 values = st.recursive(
