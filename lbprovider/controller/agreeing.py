@@ -138,10 +138,10 @@ class Agreement:
             claimed = self._claimed_at(address, uid)
             if address in before or claimed == version:
                 continue
-            spec = self._allocations.ledger.get(address)
-            if spec is None or all(claim.uid != uid for claim in spec.services) or older(version, claimed):
+            ledger = self._allocations.ledger
+            if address not in ledger.held_by(uid) or older(version, claimed):
                 raise _changed(service)
-            self._allocations.plan(address, renewed(spec, uid, version))
+            self._allocations.plan(address, renewed(ledger[address], uid, version))
             await self._allocations.settle(address)
             # Several may share it, and who wrote for all of them may have been too late.
             if self._claimed_at(address, uid) != version:

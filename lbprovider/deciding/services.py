@@ -50,7 +50,7 @@ class Outcome:
     @property
     def took(self) -> bool:
         """Whether it got something that it did not hold."""
-        return isinstance(self.answer, Assigned) and bool(self.answer.new)
+        return _gains(self.answer)
 
 
 Plan = Callable[[IPAddress, IPAllocationSpec | None], None]
@@ -172,8 +172,7 @@ class Decisions:
         request = self._request(service)
         if not isinstance(request, Request):
             return False
-        answer = assign(request, self._book.ledger)
-        return isinstance(answer, Assigned) and bool(answer.new)
+        return _gains(assign(request, self._book.ledger))
 
     def release(self, address: IPAddress, uid: str) -> bool:
         """Enters that a Service has left an address, which then cools down where its pool says so.
@@ -269,6 +268,11 @@ class Decisions:
             self.waiting[key] = None
         else:
             self.waiting.pop(key, None)
+
+
+def _gains(answer: Assigned | Refused) -> bool:
+    """Whether there is anything in it that the Service does not hold."""
+    return isinstance(answer, Assigned) and bool(answer.new)
 
 
 def condition(service: Service) -> Condition | None:
