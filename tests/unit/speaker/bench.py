@@ -19,7 +19,7 @@ from lbprovider.api.core import Namespace, Node, NodeCondition, NodeStatus, Secr
 from lbprovider.api.heartbeat_key import HeartbeatKey
 from lbprovider.api.meta import ObjectMeta
 from lbprovider.api.pool import L2Advertisement, L2AdvertisementSpec, L2AdvertisementStatus
-from lbprovider.api.registration import registration
+from lbprovider.api.registration import registrations
 from lbprovider.api.resources import (
     ADVERTISEMENTS,
     ALLOCATIONS,
@@ -174,9 +174,8 @@ class Bench:
     async def control(self) -> None:
         """The controller, as far as Segments go: writes what ``election.membership`` plans."""
         while True:
-            told = {lease.metadata.name: registration(lease) for lease in self.api.objects(LEASES).values()}
-            known = {node: what for node, what in told.items() if what is not None}
-            for name in {one.segment for what in known.values() for one in what.attachments}:
+            known = registrations(self.api.objects(LEASES).values())
+            for name in {segment for what in known.values() for segment in what.segments}:
                 there = self.api.objects(SEGMENTS).get(name)
                 spec = next_segment(name, there.spec if there else None, known).spec
                 if spec is not None:
