@@ -7,7 +7,6 @@ watches, is on until all of that is done; one that hits each write, or each answ
 import contextlib
 import itertools
 import json
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +16,10 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.rig import judging, ours
+from tests.e2e.rig import judging
 from tests.e2e.rig.cluster import Cluster
-from tests.e2e.rig.history import History
-from tests.e2e.rig.meddled import Case, Rig, writes
+from tests.e2e.rig.meanwhile import meanwhile
+from tests.e2e.rig.meddled import Case, Rig, rigged, writes
 from tests.e2e.rig.meddler import Act, Applies, Asked, Cut, Delay, Expire, Meddler, Moment, Refuse, to
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
@@ -90,21 +89,9 @@ def both(*faults: Fault) -> Fault:
 @contextlib.contextmanager
 def watches_closed(meddler: Meddler) -> Iterator[None]:
     """All watches end each second: well ordered and with a reset in turn."""
-    over = threading.Event()
-
-    def close() -> None:
-        for abruptly in itertools.cycle((False, True)):
-            if over.wait(1.0):
-                return
-            meddler.close_watches(abruptly=abruptly)
-
-    thread = threading.Thread(target=close)
-    thread.start()
-    try:
+    abruptly = itertools.cycle((False, True))
+    with meanwhile(lambda: meddler.close_watches(abruptly=next(abruptly)), every=1.0):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextlib.contextmanager
@@ -156,10 +143,8 @@ ALL: Final[dict[str, Fault]] = {
 
 @pytest.fixture(scope="module")
 def rig(cluster: Cluster) -> Iterator[Rig]:
-    ours.install(cluster)
-    ours.advertisement(cluster, "all")
-    with Meddler(cluster) as meddler, History(cluster.api) as history:
-        yield Rig(cluster, meddler, history)
+    with rigged(cluster) as rig:
+        yield rig
 
 
 class Work:

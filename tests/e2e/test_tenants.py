@@ -1,7 +1,6 @@
 """Who may write all in a namespace, Services' statuses too, on a real API server: what it gets, and what is said."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from tests.e2e.rig import ours, services
 from tests.e2e.rig.api import Api, ApiError, Object
 from tests.e2e.rig.cluster import Cluster
+from tests.e2e.rig.meanwhile import meanwhile
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 
@@ -148,21 +148,14 @@ class Rig:
     @contextlib.contextmanager
     def insisting(self, name: str, *addresses: str) -> Iterator[None]:
         """Another controller, which wants the status of a Service so."""
-        over = threading.Event()
 
         def insist() -> None:
-            while not over.wait(0.1):
-                with contextlib.suppress(ApiError):
-                    if self.shown(name) != addresses:
-                        self.lie(name, *addresses, manager="servicelb")
+            with contextlib.suppress(ApiError):
+                if self.shown(name) != addresses:
+                    self.lie(name, *addresses, manager="servicelb")
 
-        thread = threading.Thread(target=insist, name="servicelb")
-        thread.start()
-        try:
+        with meanwhile(insist, every=0.1):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     def writes(self, since: int) -> int:
         """The controller's writes to the tenant's statuses."""
@@ -270,23 +263,16 @@ def test_who_wipes_the_whole_status_is_left_alone_too(rig: Rig) -> None:
     rig.settled("wiped")
     (ours_,) = rig.shown("wiped")
     path = services.path("wiped", "mallory")
-    over = threading.Event()
 
     def wipe() -> None:
-        while not over.wait(0.1):
-            with contextlib.suppress(ApiError):
-                found: Any = rig.mallory.get(path)
-                if found["status"] != {"loadBalancer": {}}:
-                    rig.mallory.replace(f"{path}/status?fieldManager=broom", {**found, "status": {}})
+        with contextlib.suppress(ApiError):
+            found: Any = rig.mallory.get(path)
+            if found["status"] != {"loadBalancer": {}}:
+                rig.mallory.replace(f"{path}/status?fieldManager=broom", {**found, "status": {}})
 
-    thread = threading.Thread(target=wipe, name="broom")
-    thread.start()
-    try:
+    with meanwhile(wipe, every=0.1):
         eventually(lambda: "ForeignController" in [reason for reason, _ in rig.events("wiped")], "it is said")
         mark = rig.cluster.audit.mark()
         time.sleep(3)
         assert rig.writes(mark) == 0
         assert rig.holders()[ours_] == ["wiped"]
-    finally:
-        over.set()
-        thread.join()

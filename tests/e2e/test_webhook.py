@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 import statistics
-import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from lbprovider.lab.provider import NAMESPACE
 from tests.e2e.rig import ours, services
 from tests.e2e.rig.api import Answer, ApiError, Object
 from tests.e2e.rig.cluster import Cluster
+from tests.e2e.rig.meanwhile import meanwhile
 from tests.e2e.rig.report import Report
 from tests.e2e.rig.waiting import eventually
 
@@ -179,22 +179,16 @@ class Rig:
     @contextmanager
     def checked_throughout(self) -> Iterator[list[int]]:
         """No edit passes unchecked from here to the end; gives the number that were tried, at the end."""
-        ended, tried, passed = threading.Event(), [0], []
+        tried, passed = [0], []
 
         def edit() -> None:
-            while not ended.is_set():
-                answer = self.overlapping()
-                tried[0] += 1
-                if answer.status != http.HTTPStatus.FORBIDDEN:
-                    passed.append((tried[0], answer.status))
+            answer = self.overlapping()
+            tried[0] += 1
+            if answer.status != http.HTTPStatus.FORBIDDEN:
+                passed.append((tried[0], answer.status))
 
-        editor = threading.Thread(target=edit)
-        editor.start()
-        try:
+        with meanwhile(edit):
             yield tried
-        finally:
-            ended.set()
-            editor.join()
         assert passed == []
         assert tried[0] > 0
 

@@ -1,8 +1,9 @@
 """A controller behind the man in the middle, to be killed and begun again, and Services with addresses of their own."""
 
+import contextlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
@@ -83,6 +84,15 @@ class Rig:
         broken = self.history.replay().broken
         new, self._known = broken[self._known :], len(broken)
         return [*new, *judging.wrong(judging.look(self.api))]
+
+
+@contextlib.contextmanager
+def rigged(cluster: Cluster) -> Iterator[Rig]:
+    """All that is needed for cases, from the installation to the end of the block."""
+    ours.install(cluster)
+    ours.advertisement(cluster, "all")
+    with Meddler(cluster) as meddler, History(cluster.api) as history:
+        yield Rig(cluster, meddler, history)
 
 
 class Case:
