@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final, Self
 
 from lbprovider.lab.process import Process
@@ -59,7 +60,7 @@ class Played:
         self._cluster = cluster
         self._workloads = workloads
         self._ended = threading.Event()
-        self.failure: BaseException | None = None
+        self._failure: BaseException | None = None
         for each in workloads:
             cluster.api.create(each.path.rpartition("/")[0], each.manifest)
         self._threads = [threading.Thread(target=self._play, args=(each,), daemon=True) for each in workloads]
@@ -73,6 +74,11 @@ class Played:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise AssertionError("no more is played") from self._failure
 
     def until_up(self) -> None:
         """Until each program of each runs.
@@ -82,8 +88,7 @@ class Played:
         """
 
         def up() -> bool:
-            if self.failure is not None:
-                raise AssertionError("no more is played") from self.failure
+            self._check()
             return all(len(each.running) == len(each.places) for each in self._workloads)
 
         eventually(up, "every workload runs", within=60)
@@ -92,11 +97,15 @@ class Played:
         try:
             with ThreadPoolExecutor(max_workers=len(workload.places)) as kubelets:
                 while not self._ended.wait(_PAUSE):
-                    # A machine that stands still for a while loses connections: the next look sees it all.
-                    with contextlib.suppress(ConnectionError):
+                    try:
                         self._look(workload, kubelets)
+                    except (ConnectionError, ApiError) as error:
+                        # A machine that stands still for a while loses connections, and its etcd is late for the API
+                        # server: the next look does what this one did not.
+                        if isinstance(error, ApiError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                            raise
         except BaseException as error:  # noqa: BLE001 - told to the test, which would wait for ever
-            self.failure = error
+            self._failure = error
 
     def _look(self, workload: Workload, kubelets: ThreadPoolExecutor) -> None:
         current = self._cluster.api.get(workload.path)
@@ -127,7 +136,8 @@ class Played:
                 "containers": [{"name": name, "image": "played:none"}],
             },
         }
-        self._cluster.api.create(pods, body)
+        if self._cluster.api.find(f"{pods}/{name}") is None:
+            self._cluster.api.create(pods, body)
         if place:
             address = str(self._cluster.lan.nodes[place].address4)
             status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "hostIP": address}
@@ -136,8 +146,11 @@ class Played:
 
     def _stop(self, workload: Workload, place: str) -> None:
         """As a kubelet: the Pod is gone when its program is."""
-        workload.running.pop(place).stop()
-        self._cluster.api.delete(f"/api/v1/namespaces/{workload.namespace}/pods/{workload.pod(place)}", grace=0)
+        workload.running[place].stop()
+        pod = f"/api/v1/namespaces/{workload.namespace}/pods/{workload.pod(place)}"
+        if self._cluster.api.find(pod) is not None:
+            self._cluster.api.delete(pod, grace=0)
+        del workload.running[place]
 
     def _say(self, workload: Workload, current: dict[str, Any], wanted: int) -> None:
         up = sum(process.running for process in workload.running.values())
